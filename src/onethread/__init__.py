@@ -1,0 +1,3 @@
+"""Onethread: every channel, one customer, one thread."""
+
+__version__ = "0.1.0"

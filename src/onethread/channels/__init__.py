@@ -1,0 +1,1 @@
+"""The adapter contract, accounts, receipts and the one webhook door."""

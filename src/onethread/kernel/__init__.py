@@ -1,0 +1,1 @@
+"""Pure words every room shares: ids, clock, identifiers, text, errors."""

@@ -1,0 +1,1 @@
+"""Boring machines: database, event log, jobs, live sockets, files, outward HTTP, secrets."""
