@@ -1,0 +1,1 @@
+"""Who may do what: agents, teams, roles, sessions, API keys, audit, brands."""
