@@ -1,0 +1,1 @@
+"""The front door: wiring, web, worker and command line."""
