@@ -197,7 +197,7 @@ class EmbeddedPostgres:
         if pid is None or not psutil.pid_exists(pid):
             return
         stale = os.open(self.cluster / "postmaster.pid", os.O_RDWR | os.O_NOFOLLOW)
-        with open(stale, "r+", encoding="utf-8") as file:
+        with os.fdopen(stale, "r+", encoding="utf-8") as file:
             _, rest = file.read().split("\n", 1)
             file.seek(0)
             file.write(f"{os.getpid()}\n{rest}")
@@ -315,13 +315,14 @@ def _socket_folder(home: Path) -> Path:
     if len(os.fsencode(beside / _SOCKET_NAME)) <= _LONGEST_SOCKET:
         return beside
     name = hashlib.sha256(bytes(home)).hexdigest()[:16]
-    return Path("/tmp") / f"onethread-{os.geteuid()}-{name}"
+    # Not TMPDIR, which may be long as well; what somebody else puts there is refused by `_own`.
+    return Path("/tmp") / f"onethread-{os.geteuid()}-{name}"  # noqa: S108
 
 
 def _is_postgres(pid: int) -> bool:
     try:
         process = psutil.Process(pid)
-        return process.status() != psutil.STATUS_ZOMBIE and process.name().startswith("postgres")
+        return process.status() != psutil.STATUS_ZOMBIE and bool(process.name().startswith("postgres"))
     except psutil.NoSuchProcess:
         return False
 
