@@ -1,0 +1,1 @@
+"""Who is who: identifiers, the evidence between them, and the customers it makes."""

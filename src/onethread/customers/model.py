@@ -1,0 +1,94 @@
+"""The nouns of identity: sightings, evidence, customers. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Literal
+from uuid import UUID, uuid5
+
+from onethread.kernel.identifier import Identifier, IdentifierKind
+from onethread.kernel.ids import CustomerId, EvidenceId, IdentifierId
+
+EvidenceKind = Literal[
+    "agent_confirmed",
+    "verified",
+    "same_paid_order",
+    "token_link",
+    "identify",
+    "typed",
+    "same_device",
+]
+
+# How much a statement proves that two identifiers are one person. By default `identify` (the customer's
+# own application vouches for it with our signature) and everything above joins; the rest only suggests.
+STRENGTH: Final[Mapping[EvidenceKind, int]] = {
+    "agent_confirmed": 70,
+    "verified": 60,
+    "same_paid_order": 50,
+    "token_link": 40,
+    "identify": 30,
+    "typed": 20,
+    "same_device": 10,
+}
+# Somebody signed in: on a browser that was somebody else's, this begins a new epoch of it.
+SIGN_INS: Final[frozenset[EvidenceKind]] = frozenset({"verified", "identify"})
+BROWSERS: Final[frozenset[IdentifierKind]] = frozenset({"visitor", "device"})
+
+_EVIDENCE: Final = UUID("0d9a4c0e-1b7f-5c36-8d5e-7a2f9f3c1e52")
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """Somebody wrote, called or looked: the identifier and what was observed on it, at a time."""
+
+    identifier: Identifier
+    name: str | None
+    locale: str | None
+    seen_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Recognised:
+    """An identifier as we know it now. `fresh` when this sighting was its first."""
+
+    identifier: Identifier
+    identifier_id: IdentifierId
+    customer_id: CustomerId
+    epoch: int
+    blocked: bool
+    name: str | None
+    locale: str | None
+    fresh: bool
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceDraft:
+    """A statement that two identifiers belong to one person.
+
+    `source` says who told us (an account, a page, an agent), `source_ref` which saying it was: the same
+    pair, kind, source and reference is the same evidence however often it is told. `reason` in words.
+    """
+
+    a: IdentifierId
+    b: IdentifierId
+    kind: EvidenceKind
+    source: str
+    source_ref: str
+    reason: str
+    asserted_at: datetime
+    asserted_by: str
+
+    @property
+    def id(self) -> EvidenceId:
+        low, high = self.ends
+        words = f"{low.hex}\0{high.hex}\0{self.kind}\0{self.source}\0{self.source_ref}"
+        return EvidenceId(uuid5(_EVIDENCE, words))
+
+    @property
+    def ends(self) -> tuple[IdentifierId, IdentifierId]:
+        """Both identifiers, the smaller id first."""
+        return (self.a, self.b) if self.a < self.b else (self.b, self.a)
+
+    @property
+    def strength(self) -> int:
+        return STRENGTH[self.kind]
