@@ -133,9 +133,7 @@ def test_a_number_has_one_form(written: str, country: str | None, value: str) ->
         ("1" * 5000, "TH", "too_long"),
     ],
 )
-def test_what_is_no_number_is_refused_with_its_reason(
-    written: str, country: str | None, reason: str
-) -> None:
+def test_what_is_no_number_is_refused_with_its_reason(written: str, country: str | None, reason: str) -> None:
     assert _reason("phone", written, country) == reason
 
 
@@ -204,16 +202,14 @@ def test_ids_of_other_systems_have_limits() -> None:
 ANY_WRITING = st.one_of(
     st.text(),
     st.text(alphabet="0123456789+-() .๐๘۰۹０９x#ext\u202a\x00"),
-    st.text(alphabet="aAİßﬁ.@<>\"xn-éไทยıǅ\u200d\u0301\ud800"),
+    st.text(alphabet='aAİßﬁ.@<>"xn-éไทยıǅ\u200d\u0301\ud800'),
     st.emails(),
     st.from_regex(r"\+?[0-9]{1,16}", fullmatch=True),
 )
 
 
 @given(st.sampled_from(KINDS), ANY_WRITING, st.sampled_from([None, "TH", "IR", "JP", "BR", "MX", "US", "", "?"]))
-def test_any_writing_has_one_lasting_form_or_a_reason(
-    kind: IdentifierKind, written: str, country: str | None
-) -> None:
+def test_any_writing_has_one_lasting_form_or_a_reason(kind: IdentifierKind, written: str, country: str | None) -> None:
     try:
         once = normalise(kind, written, country)
     except NotAnIdentifier as refusal:

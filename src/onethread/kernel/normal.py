@@ -52,9 +52,7 @@ class NotAnIdentifier(Invalid):
         self.reason: Reason = reason
 
 
-def normalise(
-    kind: IdentifierKind, raw: str, country: str | None = None, *, scope: str = ""
-) -> Identifier:
+def normalise(kind: IdentifierKind, raw: str, country: str | None = None, *, scope: str = "") -> Identifier:
     """Return the identifier that `raw` writes; `country` (ISO 3166, "TH") completes national numbers.
 
     Raises NotAnIdentifier, and nothing else, whatever is written.
