@@ -49,6 +49,11 @@ LOCKS: Final[Sequence[timedelta]] = (
 )
 FAILURES_FORGOTTEN_AFTER: Final = timedelta(hours=24)
 
+INVITATION_LIFE: Final = timedelta(days=7)
+PASSWORD_RESET_LIFE: Final = timedelta(hours=1)
+PASSWORD_RESETS_AN_HOUR: Final = 3
+OIDC_ATTEMPT_LIFE: Final = timedelta(minutes=10)
+
 _TOTP_STEP: Final = 30  # seconds
 _TOTP_DRIFT: Final = 1  # steps a telephone's clock may be off to either side
 _RECOVERY_CODES: Final = 10

@@ -1,9 +1,8 @@
 """Who acts and what they may do: roles, permissions, the actor; and the nouns of this room. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Final, Literal, NewType, get_args
 from uuid import UUID
 
@@ -15,17 +14,9 @@ SessionId = NewType("SessionId", UUID)
 InvitationId = NewType("InvitationId", UUID)
 
 
-class Role(StrEnum):
-    """What somebody is for. The order is the order of power: nobody appoints above themselves."""
-
-    OWNER = "owner"
-    ADMIN = "admin"
-    SUPERVISOR = "supervisor"
-    AGENT = "agent"
-    MARKETER = "marketer"
-    SHOP = "shop"
-    READ_ONLY = "read_only"
-
+# What somebody is for.
+Role = Literal["owner", "admin", "supervisor", "agent", "marketer", "shop", "read_only"]
+ROLES: Final[tuple[Role, ...]] = get_args(Role)
 
 # A permission is `<what>.<verb>`: the noun of DESIGN's word list and the least verb that names the act.
 # `read` looks, `write` changes one of them in daily work, `manage` creates, configures and retires.
@@ -86,16 +77,14 @@ _LEADING: Final[frozenset[Permission]] = _SERVING | {
 }
 
 PERMISSIONS_OF: Final[Mapping[Role, frozenset[Permission]]] = {
-    Role.OWNER: PERMISSIONS,
-    Role.ADMIN: PERMISSIONS,
-    Role.SUPERVISOR: _LEADING,
-    Role.AGENT: _SERVING | {"customers.link", "conversations.start", "conversations.assign"},
-    Role.MARKETER: _LOOKING | {"events.read", "files.write"},
-    Role.SHOP: _SERVING,
-    Role.READ_ONLY: _LOOKING | {"events.read"},
+    "owner": PERMISSIONS,
+    "admin": PERMISSIONS,
+    "supervisor": _LEADING,
+    "agent": _SERVING | {"customers.link", "conversations.start", "conversations.assign"},
+    "marketer": _LOOKING | {"events.read", "files.write"},
+    "shop": _SERVING,
+    "read_only": _LOOKING | {"events.read"},
 }
-
-_POWER: Final[Mapping[Role, int]] = {role: power for power, role in enumerate(reversed(Role))}
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,9 +129,17 @@ class Actor:
             )
 
     def require_power_over(self, role: Role) -> None:
-        """Raise NotAllowed unless the actor may give, change and take away the role: never one above theirs."""
-        if self.role is None or _POWER[self.role] < _POWER[role]:
-            raise NotAllowed(f"Only {_who_has_power_over(role)} may do this to the role {role.value}.", role=role.value)
+        """Raise NotAllowed unless the actor may give, change and take away the role.
+
+        Nobody gives what they (or a key with few scopes) may not do themselves, and only owners make owners.
+        """
+        if not PERMISSIONS_OF[role] <= self.permissions or (role == "owner" and self.role != "owner"):
+            raise NotAllowed(f"Only {_who_has_power_over(role)} may do this to the role {role}.", role=role)
+
+    def require_limits(self, *, brands: Collection[BrandId]) -> None:
+        """Raise NotAllowed unless these brands (none: every brand) lie within the actor's own limits."""
+        if self.brands is not None and not (brands and self.brands.issuperset(brands)):
+            raise NotAllowed("You can only give access to brands you work for yourself.")
 
     def sees_brand(self, brand_id: BrandId) -> bool:
         """Tell whether the brand is within the actor's limits."""
@@ -169,20 +166,22 @@ class Actor:
         return self if scopes is None else replace(self, permissions=self.permissions & scopes)
 
 
-SYSTEM: Final = Actor("system", "Onethread", Role.OWNER, PERMISSIONS)
+SYSTEM: Final = Actor("system", "Onethread", "owner", PERMISSIONS)
 
 
 def _who_lacks_it(actor: Actor) -> str:
-    return f"the role {actor.role.value}" if actor.kind == "agent" and actor.role else f"this {actor.kind}"
+    return f"the role {actor.role}" if actor.kind == "agent" and actor.role else f"this {actor.kind}"
 
 
 def _who_has_it(permission: Permission) -> str:
-    holders = [role.value for role in Role if permission in PERMISSIONS_OF[role]]
+    holders = [role for role in ROLES if permission in PERMISSIONS_OF[role]]
     return f"Roles that have it: {', '.join(holders)}."
 
 
 def _who_has_power_over(role: Role) -> str:
-    return " or ".join(other.value for other in Role if _POWER[other] >= _POWER[role])
+    if role == "owner":
+        return role
+    return " or ".join(other for other in ROLES if PERMISSIONS_OF[role] <= PERMISSIONS_OF[other])
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,6 +335,4 @@ class AccessRules:
     public_url: str
     session_idle: timedelta = timedelta(hours=24)
     session_absolute: timedelta = timedelta(days=14)
-    invitation_life: timedelta = timedelta(days=7)
-    password_reset_life: timedelta = timedelta(hours=1)
     oidc: OidcProvider | None = None
