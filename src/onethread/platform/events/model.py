@@ -1,8 +1,8 @@
 """What happened, as values: the draft a room announces and the event as the log keeps it."""
 
-from dataclasses import dataclass, field
+from dataclasses import Field, dataclass, field
 from datetime import datetime
-from typing import ClassVar, Literal, Protocol, runtime_checkable
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 from uuid import UUID
 
 from onethread.kernel.ids import BrandId, ConversationId, EventId, IdentifierId, new_id
@@ -14,7 +14,7 @@ ActorKind = Literal["customer", "agent", "key", "bot", "system"]
 class Fact(Protocol):
     """A frozen dataclass named in the past tense; its fields become the event's payload."""
 
-    __dataclass_fields__: ClassVar[dict[str, object]]
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
 
 
 @dataclass(frozen=True, slots=True)
