@@ -24,7 +24,7 @@ def upgrade(conninfo: str) -> list[str]:
     Safe to call from several processes at once. Raises Unsupported for a PostgreSQL that is too old.
     """
     with _connection(conninfo) as connection:
-        connection.exec_driver_sql(f"SELECT pg_advisory_lock({_LOCK})")
+        connection.exec_driver_sql("SELECT pg_advisory_lock(%s)", (_LOCK,))
         # A version that cannot get its lock fails instead of holding up everybody behind it.
         connection.exec_driver_sql("SET lock_timeout = '10s'")
         connection.commit()
