@@ -1,6 +1,6 @@
 """The nouns of identity: sightings, evidence, customers. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal
@@ -8,6 +8,7 @@ from uuid import UUID, uuid5
 
 from onethread.kernel.identifier import Identifier, IdentifierKind
 from onethread.kernel.ids import CustomerId, EvidenceId, IdentifierId
+from onethread.platform.events.model import BY_SYSTEM, By
 
 EvidenceKind = Literal[
     "agent_confirmed",
@@ -76,7 +77,7 @@ class EvidenceDraft:
     source_ref: str
     reason: str
     asserted_at: datetime
-    asserted_by: str
+    by: By = BY_SYSTEM
 
     @property
     def id(self) -> EvidenceId:
@@ -92,3 +93,54 @@ class EvidenceDraft:
     @property
     def strength(self) -> int:
         return STRENGTH[self.kind]
+
+
+@dataclass(frozen=True, slots=True)
+class Asserted:
+    """What came of a set of evidence.
+
+    `added` leaves out what was known already. `customer_of` holds every identifier named, as it is now.
+    `epoch_of` gives, for a browser on which somebody else had signed in, the identifier of its new epoch.
+    """
+
+    added: frozenset[EvidenceId]
+    customer_of: Mapping[IdentifierId, CustomerId]
+    epoch_of: Mapping[IdentifierId, IdentifierId]
+
+
+@dataclass(frozen=True, slots=True)
+class SignIn:
+    """Somebody known signed in on a browser: the evidence, its lasting end and whose that is now."""
+
+    draft: EvidenceDraft
+    browser: IdentifierId
+    person: IdentifierId
+    customer_id: CustomerId
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierSignIn:
+    """A valid sign-in the browser has seen before, in one of its epochs."""
+
+    epoch: int
+    person: IdentifierId
+    customer_id: CustomerId
+    kind: EvidenceKind
+    source: str
+    source_ref: str
+
+
+def was_told(sign_in: SignIn, earlier: Iterable[EarlierSignIn]) -> bool:
+    """Tell a repeated report of a sign-in (in whichever epoch it was) from a new one."""
+    told = (sign_in.person, sign_in.draft.kind, sign_in.draft.source, sign_in.draft.source_ref)
+    return any((e.person, e.kind, e.source, e.source_ref) == told for e in earlier)
+
+
+def needs_new_epoch(sign_in: SignIn, earlier: Iterable[EarlierSignIn], *, epoch: int) -> bool:
+    """Decide whether the browser, now in `epoch`, has passed to another person.
+
+    What was done on it before anybody signed in belongs to the first who did; after that a different
+    person starts afresh, so that neither inherits the other's history.
+    """
+    owners = {e.customer_id for e in earlier if e.epoch == epoch}
+    return bool(owners) and sign_in.customer_id not in owners

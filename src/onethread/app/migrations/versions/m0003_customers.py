@@ -24,7 +24,6 @@ def upgrade() -> None:
             locale        text,
             locale_at     timestamptz,
             first_seen_at timestamptz NOT NULL,
-            verified_at   timestamptz,
             UNIQUE (kind, scope, value, epoch)
         ) WITH (fillfactor = 85)
     """)
