@@ -59,7 +59,7 @@ def test_scopes_only_ever_narrow() -> None:
 def test_only_owners_make_owners_and_administrators_all_others(to: Role) -> None:
     agent("owner").require_power_over(to)
     if to == "owner":
-        with pytest.raises(NotAllowed, match="^Only owner may"):
+        with pytest.raises(NotAllowed, match=r"^Only owner may"):
             agent("admin").require_power_over(to)
     else:
         agent("admin").require_power_over(to)

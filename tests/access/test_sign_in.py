@@ -44,7 +44,7 @@ async def test_the_owner_signs_in(database: Database, secrets: Secrets, founded:
 async def test_every_wrong_answer_sounds_alike(
     database: Database, secrets: Secrets, founded: Founded, email: str, password: str
 ) -> None:
-    with pytest.raises(NotSignedIn, match="^The address, the password or the code is wrong.$"):
+    with pytest.raises(NotSignedIn, match=r"^The address, the password or the code is wrong.$"):
         await signed_in(database, secrets, email, password=password)
 
 

@@ -79,9 +79,7 @@ async def admit(tx: Tx, actor: Actor, new: NewAgent, *, password: str | None, no
     if not await agents.insert_agent(tx, row, password_hash=password_hash, now=now):
         raise Conflict("Somebody with this e-mail address is here already.", field="email")
     await _limit(tx, row.id, teams=new.teams, brands=new.brands)
-    await record_audit(
-        tx, actor, act="agent.joined", subject=("agent", row.id), now=now, after={"email": email, "role": new.role}
-    )
+    await record_audit(tx, actor, "agent.joined", "agent", row.id, now=now, after={"email": email, "role": new.role})
     await append(tx, [EventDraft(AgentJoined(row.id, row.role), occurred_at=now, by=actor.by)])
     return await _agent(tx, row.id)
 
@@ -127,9 +125,7 @@ async def end_sessions_of(tx: Tx, actor: Actor, agent_id: AgentId, *, now: datet
         raise NotFound("No agent has this id.")
     actor.require_power_over(row.role)
     ended = await sessions.revoke_sessions(tx, agent_id, now=now)
-    await record_audit(
-        tx, actor, act="sessions.closed", subject=("agent", agent_id), now=now, after={"sessions": ended}
-    )
+    await record_audit(tx, actor, "sessions.closed", "agent", agent_id, now=now, after={"sessions": ended})
     await append(tx, [EventDraft(AgentChanged(agent_id, row.role, row.state), occurred_at=now, by=actor.by)])
     return ended
 
@@ -149,7 +145,7 @@ async def _apply(tx: Tx, actor: Actor, row: AgentRow, before: Agent, change: Age
     after = await _agent(tx, row.id)
     if after != before:
         old, new = changes(_summary(before), _summary(after))
-        await record_audit(tx, actor, act="agent.changed", subject=("agent", row.id), now=now, before=old, after=new)
+        await record_audit(tx, actor, "agent.changed", "agent", row.id, now=now, before=old, after=new)
         await append(tx, [EventDraft(AgentChanged(row.id, after.role, after.state), occurred_at=now, by=actor.by)])
     return after
 

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from onethread.access.model import Actor, AuditEntry
 from onethread.access.store import records
+from onethread.kernel.clock import utc_now
 from onethread.kernel.ids import new_id
 from onethread.platform.db import Tx
 
@@ -13,26 +14,26 @@ from onethread.platform.db import Tx
 async def record_audit(
     tx: Tx,
     actor: Actor,
-    *,
     act: str,
-    subject: tuple[str, UUID | None],
-    now: datetime,
+    subject_kind: str,
+    subject_id: UUID | None,
+    *,
     before: Mapping[str, object] | None = None,
     after: Mapping[str, object] | None = None,
+    now: datetime | None = None,
 ) -> None:
-    """Record an act (`agent.disabled`) on a subject (kind, id) with what it changed; never with a secret."""
-    kind, id_ = subject
+    """Record an act (`agent.changed`) on a subject with what it changed; never with a secret."""
     await records.insert_audit(
         tx,
         AuditEntry(
             id=new_id(),
-            at=now,
+            at=now or utc_now(),
             actor_kind=actor.kind,
             actor_id=actor.id,
             actor_name=actor.name,
             act=act,
-            subject_kind=kind,
-            subject_id=id_,
+            subject_kind=subject_kind,
+            subject_id=subject_id,
             before=before,
             after=after,
             address=actor.address,

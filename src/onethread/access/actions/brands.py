@@ -70,7 +70,7 @@ async def found_organisation(
     if not await store.insert_organisation(tx, organisation):
         raise Conflict("This installation is set up already; sign in instead.")
     await record_audit(
-        tx, SYSTEM, act="organisation.founded", subject=("organisation", organisation.id), now=now, after={"name": name}
+        tx, SYSTEM, "organisation.founded", "organisation", organisation.id, now=now, after={"name": name}
     )
     first = await create_brand(tx, SYSTEM, brand, now=now)
     agent = await admit(tx, SYSTEM, replace(owner, role="owner"), password=password, now=now)
@@ -86,8 +86,9 @@ async def rename_organisation(tx: Tx, actor: Actor, *, name: str, now: datetime)
     await record_audit(
         tx,
         actor,
-        act="organisation.renamed",
-        subject=("organisation", before.id),
+        "organisation.renamed",
+        "organisation",
+        before.id,
         now=now,
         before={"name": before.name},
         after={"name": name},
@@ -115,7 +116,7 @@ async def create_brand(tx: Tx, actor: Actor, new: NewBrand, *, now: datetime) ->
     _check(brand)
     if not await store.insert_brand(tx, brand):
         raise Conflict("Another brand has this slug.", field="slug")
-    await record_audit(tx, actor, act="brand.made", subject=("brand", id_), now=now, after=_summary(brand))
+    await record_audit(tx, actor, "brand.made", "brand", id_, now=now, after=_summary(brand))
     await append(tx, [EventDraft(BrandChanged(id_), occurred_at=now, by=actor.by, brand_id=id_)])
     return brand
 
@@ -133,7 +134,7 @@ async def change_brand(tx: Tx, actor: Actor, brand_id: BrandId, change: BrandCha
     if after != before:
         await store.update_brand(tx, after)
         old, new = changes(_summary(before), _summary(after))
-        await record_audit(tx, actor, act="brand.changed", subject=("brand", brand_id), now=now, before=old, after=new)
+        await record_audit(tx, actor, "brand.changed", "brand", brand_id, now=now, before=old, after=new)
         await append(tx, [EventDraft(BrandChanged(brand_id), occurred_at=now, by=actor.by, brand_id=brand_id)])
     return after
 

@@ -55,8 +55,9 @@ async def invite(
     await record_audit(
         tx,
         actor,
-        act="agent.invited",
-        subject=("invitation", invitation.id),
+        "agent.invited",
+        "invitation",
+        invitation.id,
         now=now,
         after={"email": new.email, "role": new.role},
     )
@@ -74,7 +75,7 @@ async def withdraw_invitation(tx: Tx, actor: Actor, invitation_id: InvitationId,
     withdrawn = await tokens.revoke_invitation(tx, invitation_id, now=now)
     if withdrawn is None:
         raise NotFound("No open invitation has this id.")
-    await record_audit(tx, actor, act="invitation.withdrawn", subject=("invitation", invitation_id), now=now)
+    await record_audit(tx, actor, "invitation.withdrawn", "invitation", invitation_id, now=now)
 
 
 async def accept_invitation(

@@ -59,8 +59,9 @@ async def create_key(
     await record_audit(
         tx,
         actor,
-        act="key.issued",
-        subject=("key", key.id),
+        "key.issued",
+        "key",
+        key.id,
         now=now,
         after={"name": name, "role": role, "scopes": key.scopes, "brands": key.brands},
     )
@@ -74,7 +75,7 @@ async def revoke_key(tx: Tx, actor: Actor, key_id: KeyId, *, now: datetime) -> N
     if revoked is None:
         raise NotFound("No key in force has this id.")
     actor.require_power_over(revoked.role)
-    await record_audit(tx, actor, act="key.revoked", subject=("key", key_id), now=now, before={"name": revoked.name})
+    await record_audit(tx, actor, "key.revoked", "key", key_id, now=now, before={"name": revoked.name})
 
 
 def _granted(role: Role, scopes: Sequence[Permission] | None) -> frozenset[Permission]:

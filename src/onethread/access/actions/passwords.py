@@ -69,7 +69,7 @@ async def password_reset_link(tx: Tx, actor: Actor, agent_id: AgentId, *, rules:
     secret = credentials.new_secret()
     if not await _insert_reset(tx, agent.email, secret, now=now):
         raise Conflict("Too many links were made for this agent within the hour.")
-    await record_audit(tx, actor, act="password.reset_link_made", subject=("agent", agent_id), now=now)
+    await record_audit(tx, actor, "password.reset_link_made", "agent", agent_id, now=now)
     return _link(rules, secret)
 
 
@@ -102,7 +102,7 @@ async def _insert_reset(tx: Tx, email: str, secret: str, *, now: datetime) -> bo
 
 
 async def _tell(tx: Tx, secrets: Secrets, actor: Actor, known: Credentials, *, now: datetime) -> None:
-    await record_audit(tx, actor, act="password.changed", subject=("agent", known.agent_id), now=now)
+    await record_audit(tx, actor, "password.changed", "agent", known.agent_id, now=now)
     await write_letter(
         tx, secrets, "password_changed", address=known.email, name=known.name, locale=known.locale, now=now
     )

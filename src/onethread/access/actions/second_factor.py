@@ -51,7 +51,7 @@ async def confirm_second_factor(tx: Tx, secrets: Secrets, actor: Actor, *, code:
         raise Invalid(_WRONG, field="code")
     if not await agents.confirm_totp(tx, agent_id, known.totp_secret, step=step, now=now):
         raise Conflict("There is no second factor waiting to be confirmed; start again.")
-    await record_audit(tx, actor, act="second_factor.set_up", subject=("agent", agent_id), now=now)
+    await record_audit(tx, actor, "second_factor.set_up", "agent", agent_id, now=now)
     return await _fresh_codes(tx, agent_id)
 
 
@@ -63,7 +63,7 @@ async def renew_recovery_codes(
     async with database.transaction() as tx:
         if not known.totp_confirmed or not await second_factor_holds(tx, secrets, known, code, now=now):
             raise Invalid(_WRONG, field="code")
-        await record_audit(tx, actor, act="recovery_codes.renewed", subject=("agent", known.agent_id), now=now)
+        await record_audit(tx, actor, "recovery_codes.renewed", "agent", known.agent_id, now=now)
         return await _fresh_codes(tx, known.agent_id)
 
 
@@ -76,7 +76,7 @@ async def disable_second_factor(
         if not known.totp_confirmed or not await second_factor_holds(tx, secrets, known, code, now=now):
             raise Invalid(_WRONG, field="code")
         await agents.remove_totp(tx, known.agent_id)
-        await record_audit(tx, actor, act="second_factor.removed", subject=("agent", known.agent_id), now=now)
+        await record_audit(tx, actor, "second_factor.removed", "agent", known.agent_id, now=now)
 
 
 async def remove_second_factor_of(tx: Tx, actor: Actor, agent_id: AgentId, *, now: datetime) -> None:
@@ -88,7 +88,7 @@ async def remove_second_factor_of(tx: Tx, actor: Actor, agent_id: AgentId, *, no
     actor.require_power_over(agent.role)
     if not await agents.remove_totp(tx, agent_id):
         raise Conflict("This agent has no second factor.")
-    await record_audit(tx, actor, act="second_factor.removed", subject=("agent", agent_id), now=now)
+    await record_audit(tx, actor, "second_factor.removed", "agent", agent_id, now=now)
 
 
 async def _fresh_codes(tx: Tx, agent_id: AgentId) -> list[str]:

@@ -96,7 +96,7 @@ async def open_session(
     if not opened or agent is None:
         raise NotSignedIn(_WRONG)
     actor = actor_of(agent, session_id=session_id, address=device.address)
-    await record_audit(tx, actor, act="session.opened", subject=("session", session_id), now=now, after={"way": way})
+    await record_audit(tx, actor, "session.opened", "session", session_id, now=now, after={"way": way})
     return SignedIn(secret, credentials.csrf_of(secret), actor, expires_at)
 
 
@@ -119,16 +119,14 @@ async def sign_out(tx: Tx, actor: Actor, *, now: datetime) -> None:
     """End the session the actor came with."""
     if actor.session is not None and actor.agent_id is not None:
         await sessions.revoke_session(tx, actor.session, agent_id=actor.agent_id, now=now)
-        await record_audit(tx, actor, act="session.closed", subject=("session", actor.session), now=now)
+        await record_audit(tx, actor, "session.closed", "session", actor.session, now=now)
 
 
 async def sign_out_elsewhere(tx: Tx, actor: Actor, *, now: datetime) -> int:
     """End every session of the actor but the present one; return how many there were."""
     agent_id = the_agent(actor)
     ended = await sessions.revoke_sessions(tx, agent_id, now=now, keep=actor.session)
-    await record_audit(
-        tx, actor, act="sessions.closed", subject=("agent", agent_id), now=now, after={"sessions": ended}
-    )
+    await record_audit(tx, actor, "sessions.closed", "agent", agent_id, now=now, after={"sessions": ended})
     return ended
 
 
@@ -136,7 +134,7 @@ async def close_session(tx: Tx, actor: Actor, session_id: SessionId, *, now: dat
     """End one of the actor's own sessions; raises NotFound."""
     if not await sessions.revoke_session(tx, session_id, agent_id=the_agent(actor), now=now):
         raise NotFound("None of your open sessions has this id.")
-    await record_audit(tx, actor, act="session.closed", subject=("session", session_id), now=now)
+    await record_audit(tx, actor, "session.closed", "session", session_id, now=now)
 
 
 def the_agent(actor: Actor) -> AgentId:

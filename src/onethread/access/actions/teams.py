@@ -25,8 +25,9 @@ async def create_team(tx: Tx, actor: Actor, *, name: str, members: Sequence[Agen
     await record_audit(
         tx,
         actor,
-        act="team.made",
-        subject=("team", team_id),
+        "team.made",
+        "team",
+        team_id,
         now=now,
         after={"name": name, "members": list(members)},
     )
@@ -58,7 +59,7 @@ async def change_team(
     after = await _team(tx, team_id)
     if after != before:
         old, new = changes(_summary(before), _summary(after))
-        await record_audit(tx, actor, act="team.changed", subject=("team", team_id), now=now, before=old, after=new)
+        await record_audit(tx, actor, "team.changed", "team", team_id, now=now, before=old, after=new)
         await append(tx, [EventDraft(TeamChanged(team_id), occurred_at=now, by=actor.by)])
     return after
 
