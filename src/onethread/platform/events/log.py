@@ -78,7 +78,9 @@ class Log:
     async def _wait_for_news(self) -> bool:
         """Tell whether this process committed something (or the slow poll came round)."""
         try:
-            await asyncio.wait_for(self._woken.wait(), _SLOW_POLL)
+            # Not asyncio.wait_for: on Python 3.11 it loses a cancellation that meets the news.
+            async with asyncio.timeout(_SLOW_POLL):
+                await self._woken.wait()
         except TimeoutError:
             return False
         self._woken.clear()

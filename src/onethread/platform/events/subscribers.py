@@ -78,7 +78,8 @@ class Subscribers:
                 continue
             if not more:
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self.log.beyond(seen), self.idle)
+                    async with asyncio.timeout(self.idle):
+                        await self.log.beyond(seen)
 
     async def step(self, subscriber: Subscriber) -> bool:
         """Take one batch to the subscriber; tell whether it may have more to hear at once."""

@@ -74,7 +74,8 @@ class Sender:
                         self._busy[one.webhook_id] += 1
                         group.create_task(self._attempt(one, body), name=f"webhook:{one.webhook_id}")
                     with suppress(TimeoutError):
-                        await asyncio.wait_for(self._news.wait(), _SLOW_POLL)
+                        async with asyncio.timeout(_SLOW_POLL):
+                            await self._news.wait()
         finally:
             with suppress(Unavailable):
                 async with self.database.transaction() as tx:
