@@ -45,14 +45,25 @@ def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     if not _is_async(pyfuncitem):
         return None
-    runner: asyncio.Runner = pyfuncitem.funcargs["runner"]
-    wanted = inspect.signature(pyfuncitem.obj).parameters
-    runner.run(pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in wanted}))
+    test, runner = pyfuncitem.obj, _runner(pyfuncitem)
+    if hasattr(test, "hypothesis"):
+        # The outer function is hypothesis' own, and ordinary: it calls the inner one for each example.
+        test.hypothesis.inner_test = _from_coroutine(test.hypothesis.inner_test, runner)
+        return None
+    wanted = inspect.signature(test).parameters
+    runner.run(test(**{name: pyfuncitem.funcargs[name] for name in wanted}))
     return True
 
 
 def _is_async(item: pytest.Function) -> bool:
-    return inspect.iscoroutinefunction(item.obj)
+    test = getattr(getattr(item.obj, "hypothesis", None), "inner_test", item.obj)
+    return inspect.iscoroutinefunction(test)
+
+
+def _runner(item: pytest.Function) -> asyncio.Runner:
+    runner = item.funcargs["runner"]
+    assert isinstance(runner, asyncio.Runner)
+    return runner
 
 
 def _from_generator(func: Callable[..., Any], runner: asyncio.Runner) -> Callable[..., Any]:

@@ -1,6 +1,7 @@
 """Keeps tests on this machine: a socket to anywhere else is refused, with the test to blame."""
 
 import ipaddress
+import socket
 import sys
 from typing import Any
 
@@ -26,10 +27,16 @@ def _is_local(host: object) -> bool:
     name = host.decode() if isinstance(host, bytes) else str(host)
     if name in _LOCAL_NAMES:
         return True
+    if name.endswith(".localhost"):
+        return True
     try:
-        return ipaddress.ip_address(name.partition("%")[0]).is_loopback
-    except ValueError:
-        return name.endswith(".localhost")
+        # Also in the spellings only the system's resolver understands, such as 2130706433.
+        address = socket.inet_ntoa(socket.inet_aton(name)) if ":" not in name else name.partition("%")[0]
+        found = ipaddress.ip_address(address)
+    except (OSError, ValueError):
+        return False
+    inner = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
+    return found.is_loopback or (inner is not None and inner.is_loopback)
 
 
 sys.addaudithook(_refuse)
