@@ -97,8 +97,7 @@ async def test_who_comes_second_waits_and_gets_the_first_ones_customer(database:
     async with database.transaction() as tx:
         mine = (await actions.recognise(tx, [seen(ANA)]))[ANA].customer_id
         other = asyncio.create_task(second())
-        async with database.transaction() as watch:
-            await _until_somebody_waits(watch)
+        await _until_somebody_waits(database)
         first_done.set()
     assert await other == mine
 
@@ -115,8 +114,7 @@ async def test_if_the_first_gives_up_the_second_is_first(database: Database) -> 
         async with database.transaction() as tx:
             await actions.recognise(tx, [seen(ANA)])
             other = asyncio.create_task(second())
-            async with database.transaction() as watch:
-                await _until_somebody_waits(watch)
+            await _until_somebody_waits(database)
             raise GaveUp
     assert await other
 
@@ -134,8 +132,7 @@ async def test_customers_are_held_until_the_end(database: Database) -> None:
     async with database.transaction() as tx:
         assert await actions.lock_customers(tx, [customer, customer]) == {customer: customer}
         other = asyncio.create_task(second())
-        async with database.transaction() as watch:
-            await _until_somebody_waits(watch)
+        await _until_somebody_waits(database)
         order.append("first")
     await other
     assert order == ["first", "second"]
@@ -146,13 +143,20 @@ async def test_a_customer_who_never_was_cannot_be_held(tx: Tx) -> None:
         await actions.lock_customers(tx, [CustomerId(new_id())])
 
 
-async def _until_somebody_waits(tx: Tx) -> None:
+async def _until_somebody_waits(database: Database) -> None:
     async with asyncio.timeout(10):
-        while not await tx.value(
-            """
-            SELECT count(*)
-              FROM pg_stat_activity
-             WHERE datname = current_database() AND wait_event_type = 'Lock'
-            """
-        ):
+        while not await _waiting(database):  # noqa: ASYNC110  it waits inside PostgreSQL and cannot tell us
             await asyncio.sleep(0.005)
+
+
+async def _waiting(database: Database) -> bool:
+    async with database.transaction() as tx:
+        return bool(
+            await tx.value(
+                """
+                SELECT count(*)
+                  FROM pg_stat_activity
+                 WHERE datname = current_database() AND wait_event_type = 'Lock'
+                """
+            )
+        )

@@ -31,7 +31,7 @@ async def find(tx: Tx, identifiers: Sequence[Identifier]) -> dict[Identifier, Ro
         """
         SELECT given.n, kept.id, kept.customer_id, kept.epoch, kept.blocked,
                kept.name, kept.name_at, kept.locale, kept.locale_at
-          FROM unnest(%s::text[], %s::text[], %s::text[]) WITH ORDINALITY AS given (kind, scope, value, n)
+          FROM unnest(%b::text[], %b::text[], %b::text[]) WITH ORDINALITY AS given (kind, scope, value, n)
          CROSS JOIN LATERAL (SELECT *
                                FROM customers.identifier
                               WHERE kind = given.kind AND scope = given.scope AND value = given.value
@@ -49,7 +49,7 @@ async def insert(tx: Tx, sightings: Sequence[Sighting], *, epoch: int = 0) -> di
     Returns those this transaction inserted: another one may have been first with some. Whoever inserts
     sets takes them in one order, so that two transactions never wait for each other.
     """
-    ordered = sorted(sightings, key=lambda sighting: sighting.identifier)
+    ordered = sorted(sightings, key=_in_order)
     ids = [IdentifierId(new_id()) for _ in ordered]
     rows = await tx.tuples(
         """
@@ -63,8 +63,8 @@ async def insert(tx: Tx, sightings: Sequence[Sighting], *, epoch: int = 0) -> di
                             WHERE blocked.kind = given.kind AND blocked.value = lower(given.value)),
                    name, CASE WHEN name IS NOT NULL THEN seen_at END,
                    locale, CASE WHEN locale IS NOT NULL THEN seen_at END, seen_at
-              FROM unnest(%s::uuid[], %s::uuid[], %s::text[], %s::text[], %s::text[],
-                          %s::text[], %s::text[], %s::timestamptz[])
+              FROM unnest(%b::uuid[], %b::uuid[], %b::text[], %b::text[], %b::text[],
+                          %b::text[], %b::text[], %b::timestamptz[])
                    AS given (id, customer_id, kind, scope, value, name, locale, seen_at)
                 ON CONFLICT (kind, scope, value, epoch) DO NOTHING
             RETURNING id, customer_id, kind, scope, value, epoch, blocked,
@@ -94,7 +94,7 @@ async def observe(tx: Tx, observed: Sequence[tuple[IdentifierId, Sighting]]) -> 
     return await tx.values(
         """
         WITH held AS (
-            SELECT id FROM customers.identifier WHERE id = ANY (%s::uuid[]) ORDER BY id FOR NO KEY UPDATE
+            SELECT id FROM customers.identifier WHERE id = ANY (%b::uuid[]) ORDER BY id FOR NO KEY UPDATE
         ), changed AS (
             UPDATE customers.identifier AS kept
                SET name      = CASE WHEN given.name_at >= coalesce(kept.name_at, '-infinity')
@@ -104,7 +104,7 @@ async def observe(tx: Tx, observed: Sequence[tuple[IdentifierId, Sighting]]) -> 
                                     THEN given.locale ELSE kept.locale END,
                    locale_at = greatest(kept.locale_at, given.locale_at)
               FROM held
-              JOIN unnest(%s::uuid[], %s::text[], %s::timestamptz[], %s::text[], %s::timestamptz[])
+              JOIN unnest(%b::uuid[], %b::text[], %b::timestamptz[], %b::text[], %b::timestamptz[])
                    AS given (id, name, name_at, locale, locale_at) USING (id)
              WHERE kept.id = held.id
             RETURNING kept.customer_id
@@ -127,7 +127,7 @@ async def fold_profiles(tx: Tx, customer_ids: Sequence[CustomerId]) -> None:
     await tx.run(
         """
         WITH held AS (
-            SELECT id FROM customers.customer WHERE id = ANY (%s::uuid[]) ORDER BY id FOR NO KEY UPDATE
+            SELECT id FROM customers.customer WHERE id = ANY (%b::uuid[]) ORDER BY id FOR NO KEY UPDATE
         )
         UPDATE customers.customer AS customer
            SET name = newest.name, locale = newest.locale
@@ -156,7 +156,7 @@ async def lock_customers(tx: Tx, customer_ids: Sequence[CustomerId]) -> dict[Cus
         """
         SELECT id, superseded_by
           FROM customers.customer
-         WHERE id = ANY (%s::uuid[])
+         WHERE id = ANY (%b::uuid[])
          ORDER BY id
            FOR NO KEY UPDATE
         """,
@@ -185,7 +185,7 @@ async def lock_epochs(tx: Tx, identifier_ids: Sequence[IdentifierId]) -> list[Ep
         SELECT given.id AS given, kept.id, kept.kind, kept.scope, kept.value, kept.epoch
           FROM customers.identifier AS given
           JOIN customers.identifier AS kept USING (kind, scope, value)
-         WHERE given.id = ANY (%s::uuid[])
+         WHERE given.id = ANY (%b::uuid[])
          ORDER BY kept.id
            FOR NO KEY UPDATE OF kept
         """,
@@ -195,7 +195,7 @@ async def lock_epochs(tx: Tx, identifier_ids: Sequence[IdentifierId]) -> list[Ep
 
 async def customers_of(tx: Tx, identifier_ids: Sequence[IdentifierId]) -> dict[IdentifierId, CustomerId]:
     rows = await tx.tuples(
-        "SELECT id, customer_id FROM customers.identifier WHERE id = ANY (%s::uuid[])",
+        "SELECT id, customer_id FROM customers.identifier WHERE id = ANY (%b::uuid[])",
         (list(identifier_ids),),
     )
     return dict(rows)
@@ -203,10 +203,15 @@ async def customers_of(tx: Tx, identifier_ids: Sequence[IdentifierId]) -> dict[I
 
 async def kinds_of(tx: Tx, identifier_ids: Sequence[IdentifierId]) -> dict[IdentifierId, IdentifierKind]:
     rows = await tx.tuples(
-        "SELECT id, kind FROM customers.identifier WHERE id = ANY (%s::uuid[])",
+        "SELECT id, kind FROM customers.identifier WHERE id = ANY (%b::uuid[])",
         (list(identifier_ids),),
     )
     return dict(rows)
+
+
+def _in_order(sighting: Sighting) -> tuple[str, str, str]:
+    identifier = sighting.identifier
+    return (identifier.kind, identifier.scope, identifier.value)
 
 
 def _columns(identifiers: Sequence[Identifier]) -> tuple[list[str], list[str], list[str]]:

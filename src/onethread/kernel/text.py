@@ -36,5 +36,7 @@ def one_line(text: str, *, most: int) -> str:
 
     For names and subjects: marks of direction stay out, so that a name cannot turn the line it is shown in.
     """
+    if text.isascii() and text.isprintable() and "  " not in text:
+        return text.strip()[:most].rstrip()
     spaced = _SPACES.sub(" ", without_invisible(text))
     return _UNSAFE.sub("", spaced).strip()[:most].rstrip()
