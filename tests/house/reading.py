@@ -26,6 +26,7 @@ STAIRS: tuple[tuple[str, ...], ...] = (
     ("app",),
 )
 STEP = {room: step for step, rooms in enumerate(STAIRS) for room in rooms}
+FRONT_DOORS = {"actions", "queries", "events", "model", "contract"}
 LIBRARIES = {"kernel", "platform"}
 NOT_ROOMS = {"kernel", "adapters", "playground", "app"}
 ROOMS = {room for room in STEP if room not in NOT_ROOMS}

@@ -1,5 +1,6 @@
 """Rule 5 and the habits: strangers' names stay in their folders, no drawers, no endless files."""
 
+import ast
 import re
 from collections.abc import Collection, Iterable
 from typing import get_args
@@ -7,7 +8,7 @@ from typing import get_args
 import pytest
 
 from onethread.kernel.identifier import IdentifierKind
-from tests.house.reading import ROOMS, SOURCE, Module, house, told
+from tests.house.reading import FRONT_DOORS, ROOMS, SOURCE, Module, house, told
 
 LONGEST = 450
 DRAWERS = {"utils", "util", "helpers", "helper", "common", "misc", "manager", "managers", "shared", "base"}
@@ -54,12 +55,20 @@ def endless(modules: Iterable[Module]) -> list[str]:
 
 
 def talkative(modules: Iterable[Module]) -> list[str]:
-    """List packages whose `__init__` holds more than a docstring."""
+    """List packages whose `__init__` holds more than a docstring; a front door may name what it offers."""
     return [
         module.path
         for module in modules
-        if module.path.endswith("__init__.py") and module.room in ROOMS | {"kernel"} and len(module.tree.body) > 1
+        if module.path.endswith("__init__.py") and module.room in ROOMS | {"kernel"}
+        if not all(_is_quiet(node, is_door=module.parts[-1] in FRONT_DOORS) for node in module.tree.body)
     ]
+
+
+def _is_quiet(node: ast.stmt, *, is_door: bool) -> bool:
+    if isinstance(node, ast.Expr):
+        return isinstance(node.value, ast.Constant)
+    names_offered = isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
+    return is_door and (names_offered or isinstance(node, ast.ImportFrom))
 
 
 def test_no_room_names_a_stranger() -> None:
@@ -109,4 +118,6 @@ def test_an_endless_file_is_found() -> None:
 
 
 def test_a_talkative_package_is_found() -> None:
-    assert talkative([Module.of("access/__init__.py", '"""Agents."""\nfrom . import model')]) == ["access/__init__.py"]
+    text = '"""Agents."""\nfrom onethread.access.actions.keys import create_key\n__all__ = ["create_key"]'
+    assert talkative([Module.of("access/__init__.py", text)]) == ["access/__init__.py"]
+    assert not talkative([Module.of("access/actions/__init__.py", text)])

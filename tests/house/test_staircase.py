@@ -4,9 +4,8 @@ from collections.abc import Iterable
 
 import pytest
 
-from tests.house.reading import LIBRARIES, NOT_ROOMS, STEP, Module, house, told
+from tests.house.reading import FRONT_DOORS, LIBRARIES, NOT_ROOMS, STEP, Module, house, told
 
-FRONT_DOORS = {"actions", "queries", "events", "model", "contract"}
 # What the app may open besides: it wires the rooms, serves their routes and runs their loops.
 APP_ONLY = "app"
 
