@@ -9,7 +9,7 @@ from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBea
 
 from onethread.access.actions.sign_in import Device
 from onethread.access.credentials import digest, is_csrf_of, session_lives
-from onethread.access.model import PERMISSIONS_OF, AccessRules, Actor
+from onethread.access.model import PERMISSIONS_OF, AccessRules, Actor, Permission
 from onethread.access.store import sessions, tokens
 from onethread.kernel.errors import NotAllowed, NotSignedIn
 from onethread.platform.db import Database
@@ -115,3 +115,13 @@ def device_of(request: Request) -> Device:
     """Return the browser a request came from."""
     user_agent = request.headers.get("user-agent", "")
     return Device("".join(c for c in user_agent if c.isprintable()), address_of(request))
+
+
+# What the permission test reads of every route. A route for whoever is signed in says so, a public one too.
+ANYBODY: Final[dict[str, object]] = {"x-permission": "anybody", "security": []}
+SIGNED_IN: Final[dict[str, object]] = {"x-permission": "signed_in"}
+
+
+def needs(permission: Permission) -> dict[str, object]:
+    """Return the `openapi_extra` of a route whose action requires the permission."""
+    return {"x-permission": permission}

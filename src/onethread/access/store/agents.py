@@ -208,11 +208,11 @@ async def use_recovery_code(tx: Tx, agent_id: AgentId, code_hash: bytes, *, now:
 
 
 async def link_oidc(tx: Tx, email: str, *, issuer: str, subject: str) -> AgentId | None:
-    """Tie a provider's person to the active agent of that address, unless tied to another already."""
+    """Tie a provider's person to the active agent of that address, unless this provider has another there."""
     agent_id: AgentId | None = await tx.value(
         """
         UPDATE access.agent SET oidc_issuer = %(issuer)s, oidc_subject = %(subject)s
-         WHERE email = %(email)s AND state = 'active' AND oidc_subject IS NULL
+         WHERE email = %(email)s AND state = 'active' AND oidc_issuer IS DISTINCT FROM %(issuer)s
         RETURNING id
         """,
         {"email": email, "issuer": issuer, "subject": subject},
