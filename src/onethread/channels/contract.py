@@ -52,7 +52,7 @@ class Capabilities:
     idempotent: bool  # the same delivery handed over twice arrives once
     per_second: float
     typing: bool = False
-    subject: bool = False
+    subject: bool = False  # messages are letters: they have a subject and may be held back to be undone
     window_hours: int | None = None  # hours after the customer's last message in which we may write freely
     reconcile_seconds: int = 600  # how long an unknown outcome waits for the provider's word
 
@@ -187,6 +187,14 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
+class Call:
+    """A call that took place. `seconds` is how long people spoke."""
+
+    seconds: int
+    answered: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Content:
     """What is said, in any shape. `text` is always readable alone; `quoted` is what was folded away."""
 
@@ -198,6 +206,7 @@ class Content:
     choices: tuple[Choice, ...] = ()
     chosen: str | None = None
     quoted: str | None = None
+    call: Call | None = None
 
 
 # Whether the channel vouches that the sender is who the address says.
@@ -311,16 +320,7 @@ class Ignored:
 
 
 Came = (
-    MessageCame
-    | StatusCame
-    | ReactionCame
-    | EditCame
-    | UnsendCame
-    | OptedOut
-    | OptedIn
-    | CallCame
-    | KnownAs
-    | Ignored
+    MessageCame | StatusCame | ReactionCame | EditCame | UnsendCame | OptedOut | OptedIn | CallCame | KnownAs | Ignored
 )
 
 

@@ -60,5 +60,3 @@ class ServesWeb(Protocol):
     """A channel with pages or sockets of its own, served below `/channels/<name>`."""
 
     def web(self, ports: Ports) -> ASGIApp: ...
-
-

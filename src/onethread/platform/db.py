@@ -15,6 +15,7 @@ from onethread.kernel.errors import Unavailable
 T = TypeVar("T")
 Params = Mapping[str, object] | Sequence[object] | None
 
+
 def _nobody() -> None:
     """Nobody listens yet."""
 
@@ -27,10 +28,16 @@ set_json_loads(msgspec.json.decode)
 class Tx:
     """One open transaction. Rooms read and write through it; doors commit it."""
 
-    __slots__ = ("_after_commit", "conn", "events_committed")
+    __slots__ = ("_after_commit", "_bells", "conn", "events_committed")
 
-    def __init__(self, conn: AsyncConnection[Any], events_committed: Callable[[], None] = _nobody) -> None:
+    def __init__(
+        self,
+        conn: AsyncConnection[Any],
+        events_committed: Callable[[], None] = _nobody,
+        bells: Mapping[str, Callable[[], None]] | None = None,
+    ) -> None:
         self.conn = conn
+        self._bells = bells or {}
         self.events_committed = events_committed
         self._after_commit: list[Callable[[], None]] = []
 
@@ -86,6 +93,10 @@ class Tx:
         if act not in self._after_commit:
             self._after_commit.append(act)
 
+    def ring(self, bell: str) -> None:
+        """After the commit, wake who answers to this bell in this process (a poll covers other processes)."""
+        self.after_commit(self._bells.get(bell, _nobody))
+
     def _committed(self) -> None:
         for act in self._after_commit:
             act()
@@ -97,6 +108,7 @@ class Database:
     def __init__(self, conninfo: str, *, connections: int = 10) -> None:
         self.conninfo = conninfo
         self.events_committed: Callable[[], None] = _nobody  # set by the event log of this process
+        self.bells: dict[str, Callable[[], None]] = {}  # who is woken by `Tx.ring` in this process
         self._pool: AsyncConnectionPool[AsyncConnection[Any]] = AsyncConnectionPool(
             conninfo,
             min_size=2,
@@ -122,7 +134,7 @@ class Database:
         """
         try:
             async with self._pool.connection() as conn:
-                tx = Tx(conn, self.events_committed)
+                tx = Tx(conn, self.events_committed, self.bells)
                 async with conn.transaction():
                     yield tx
         except (OperationalError, InterfaceError, PoolTimeout, PoolClosed) as lost:

@@ -1,0 +1,1 @@
+"""Messages, conversations and deliveries: the one way in and the one way out."""

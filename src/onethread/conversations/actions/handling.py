@@ -1,0 +1,242 @@
+"""Handle a conversation: assign, close, snooze, reopen, join, split, read, draft."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from onethread.access.model import Actor
+from onethread.channels.contract import Content
+from onethread.conversations.actions.visiting import announce, visit
+from onethread.conversations.events import (
+    ConversationAssigned,
+    ConversationChanged,
+    ConversationClosed,
+    ConversationOpened,
+    ConversationRead,
+    ConversationReopened,
+    ConversationsJoined,
+    ConversationSnoozed,
+    ConversationSplit,
+    DraftChanged,
+)
+from onethread.conversations.model import pack
+from onethread.conversations.queries import screens
+from onethread.conversations.receiving.acts import delivery_news
+from onethread.conversations.sender import BELL
+from onethread.conversations.store import conversations as store
+from onethread.conversations.store import deliveries as delivery_store
+from onethread.conversations.store import messages as message_store
+from onethread.conversations.store.conversations import Locked, NewConversation
+from onethread.kernel.errors import Conflict, Invalid, NotFound
+from onethread.kernel.ids import (
+    AgentId,
+    ConversationId,
+    DeliveryId,
+    MessageId,
+    TeamId,
+    new_id,
+)
+from onethread.platform.db import Tx
+from onethread.platform.events import log as events
+from onethread.platform.events.model import BY_SYSTEM, EventDraft
+
+_SUBJECT_MOST = 500
+
+
+async def assign(
+    tx: Tx,
+    actor: Actor,
+    conversation_id: ConversationId,
+    *,
+    assignee_id: AgentId | None,
+    team_id: TeamId | None,
+    now: datetime,
+) -> None:
+    """Give a conversation to an agent and a team; None takes it away from them."""
+    actor.require("conversations.assign")
+    row = await visit(tx, actor, conversation_id)
+    if (row.assignee_id, row.team_id) == (assignee_id, team_id):
+        return
+    if not await screens.can_be_assigned(tx, assignee_id, team_id, row.brand_id):
+        raise Invalid("There is no such active agent or team for this brand.", field="assignee_id")
+    await store.assign(tx, row.conversation_id, assignee_id=assignee_id, team_id=team_id)
+    await announce(tx, actor, row, ConversationAssigned(assignee_id, team_id), now)
+
+
+async def close(tx: Tx, actor: Actor, conversation_id: ConversationId, now: datetime) -> None:
+    actor.require("conversations.handle")
+    row = await visit(tx, actor, conversation_id)
+    if row.status == "closed":
+        return
+    await store.close(tx, row.conversation_id, at=now)
+    await announce(tx, actor, row, ConversationClosed(), now)
+
+
+async def reopen(tx: Tx, actor: Actor, conversation_id: ConversationId, now: datetime) -> None:
+    """Open a closed or snoozed conversation."""
+    actor.require("conversations.handle")
+    row = await visit(tx, actor, conversation_id)
+    if row.status == "open":
+        return
+    await store.wake(tx, [row.conversation_id])
+    await announce(tx, actor, row, ConversationReopened(f"{actor.name} opened it."), now)
+
+
+async def snooze(tx: Tx, actor: Actor, conversation_id: ConversationId, *, until: datetime, now: datetime) -> None:
+    """Put a conversation away until a moment; a message of the customer brings it back earlier."""
+    actor.require("conversations.handle")
+    if until <= now:
+        raise Invalid("A conversation can only be snoozed until a moment that is still to come.", field="snoozed_until")
+    row = await visit(tx, actor, conversation_id)
+    await store.snooze(tx, row.conversation_id, until=until)
+    await announce(tx, actor, row, ConversationSnoozed(until), now)
+
+
+async def wake_due(tx: Tx, now: datetime, *, limit: int = 200) -> int:
+    """Bring back the conversations whose snooze is over; return how many."""
+    woken = await store.wake_due(tx, now=now, limit=limit)
+    await events.append(
+        tx,
+        [
+            EventDraft(
+                ConversationReopened("Its snooze is over."),
+                occurred_at=now,
+                by=BY_SYSTEM,
+                identifier_id=identifier_id,
+                conversation_id=id_,
+                brand_id=brand_id,
+            )
+            for id_, brand_id, identifier_id in woken
+        ],
+    )
+    return len(woken)
+
+
+async def describe(
+    tx: Tx,
+    actor: Actor,
+    conversation_id: ConversationId,
+    *,
+    subject: str | None,
+    priority: int | None,
+    now: datetime,
+) -> None:
+    """Change what a conversation is about and how urgent it is (-1 low, 0 normal, 1 high, 2 urgent)."""
+    actor.require("conversations.handle")
+    row = await visit(tx, actor, conversation_id)
+    old = await screens.description(tx, row.conversation_id)
+    new_subject = old[0] if subject is None else subject.strip()[:_SUBJECT_MOST]
+    new_priority = old[1] if priority is None else priority
+    if (new_subject, new_priority) == old:
+        return
+    await store.describe(tx, row.conversation_id, subject=new_subject, priority=new_priority)
+    await announce(tx, actor, row, ConversationChanged(new_subject, new_priority), now)
+
+
+async def mark_read(tx: Tx, actor: Actor, conversation_id: ConversationId, *, upto: int, now: datetime) -> None:
+    """Note that the actor has read the messages up to `upto` (their place in the conversation)."""
+    row = await visit(tx, actor, conversation_id)
+    upto = min(upto, row.last_seq)
+    if await store.mark_read(tx, row.conversation_id, actor.agent_id, upto=upto) and actor.id is not None:
+        await announce(tx, actor, row, ConversationRead(actor.id, upto), now)
+
+
+async def join(
+    tx: Tx, actor: Actor, conversation_id: ConversationId, into_id: ConversationId, now: datetime
+) -> ConversationId:
+    """Move everything of a conversation behind another one of the same customer; its id goes on resolving."""
+    actor.require("conversations.handle")
+    source, target = await _both(tx, actor, conversation_id, into_id)
+    if not await screens.same_customer(tx, source.identifier_id, target.identifier_id):
+        raise Conflict("These are of two customers. Join the customers first, if they are one person.")
+    await message_store.move_messages(
+        tx,
+        from_id=source.conversation_id,
+        into_id=target.conversation_id,
+        ids=None,
+        after_seq=target.last_seq,
+    )
+    await store.mark_joined(tx, source.conversation_id, target.conversation_id, at=now)
+    await store.recount(tx, [target.conversation_id])
+    await message_store.drop_draft(tx, source.conversation_id)
+    await announce(tx, actor, source, ConversationsJoined(target.conversation_id), now)
+    return target.conversation_id
+
+
+async def split(
+    tx: Tx,
+    actor: Actor,
+    conversation_id: ConversationId,
+    message_ids: Sequence[MessageId],
+    *,
+    subject: str,
+    now: datetime,
+) -> ConversationId:
+    """Move some messages into a conversation of their own; return it."""
+    actor.require("conversations.handle")
+    row = await visit(tx, actor, conversation_id)
+    theirs = await screens.messages_of(tx, row.conversation_id, message_ids)
+    if len(theirs) != len(set(message_ids)) or not theirs:
+        raise Invalid("These are not all messages of this conversation.", field="message_ids")
+    if len(theirs) == await screens.message_count(tx, row.conversation_id):
+        raise Invalid("Leave at least one message behind.", field="message_ids")
+    anchor = next((one.identifier_id for one in theirs if one.identifier_id is not None), row.identifier_id)
+    new_one = ConversationId(new_id())
+    numbers = await store.insert_conversations(
+        tx, [NewConversation(new_one, row.brand_id, anchor, subject.strip()[:_SUBJECT_MOST], "open", now, now)]
+    )
+    await message_store.move_messages(
+        tx, from_id=row.conversation_id, into_id=new_one, ids=[one.id for one in theirs], after_seq=0
+    )
+    await store.recount(tx, [row.conversation_id, new_one])
+    opened = (await store.lock_rows(tx, [new_one]))[new_one]
+    why = f"{actor.name} split it off."
+    await announce(tx, actor, opened, ConversationOpened(numbers[new_one], why), now)
+    await announce(tx, actor, row, ConversationSplit(new_one, len(theirs)), now)
+    return new_one
+
+
+async def save_draft(
+    tx: Tx, actor: Actor, conversation_id: ConversationId, content: Content, *, seen: int, now: datetime
+) -> int:
+    """Save the draft colleagues share, over the version one has seen (0 for none); return its new version.
+
+    Raises Conflict when somebody else was quicker: load it and look.
+    """
+    actor.require("conversations.reply")
+    row = await visit(tx, actor, conversation_id)
+    if not (content.text or content.media or content.html):
+        await message_store.drop_draft(tx, row.conversation_id)
+        version = 0
+    else:
+        saved = await message_store.save_draft(
+            tx, row.conversation_id, pack(content), author_id=actor.agent_id, seen=seen
+        )
+        if saved is None:
+            raise Conflict("Somebody else changed this draft meanwhile.", field="version")
+        version = saved
+    await announce(tx, actor, row, DraftChanged(version), now)
+    return version
+
+
+async def retry_delivery(tx: Tx, actor: Actor, delivery_id: DeliveryId, now: datetime) -> None:
+    """Send a failed delivery once more."""
+    actor.require("conversations.reply")
+    conversation_id = await screens.conversation_of_delivery(tx, delivery_id)
+    if conversation_id is None:
+        raise NotFound("There is no such delivery.")
+    await visit(tx, actor, conversation_id)
+    moved = await delivery_store.requeue(tx, delivery_id)
+    if moved is None:
+        raise Conflict("Only a delivery that failed can be sent again.")
+    await events.append(tx, delivery_news([moved], now))
+    tx.ring(BELL)
+
+
+async def _both(tx: Tx, actor: Actor, one_id: ConversationId, other_id: ConversationId) -> tuple[Locked, Locked]:
+    """Visit two conversations in the order of their ids."""
+    if one_id == other_id:
+        raise Invalid("A conversation cannot be joined with itself.", field="into")
+    rows = {id_: await visit(tx, actor, id_) for id_ in sorted((one_id, other_id))}
+    if rows[one_id].conversation_id == rows[other_id].conversation_id:
+        raise Conflict("They are one conversation already.")
+    return rows[one_id], rows[other_id]

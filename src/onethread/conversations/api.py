@@ -1,0 +1,587 @@
+"""Routes of the conversations room: the inbox, a conversation, what is said in it."""
+
+from datetime import datetime, timedelta
+from typing import Annotated, Protocol, cast
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request
+from pydantic import AwareDatetime, Field, StringConstraints
+
+from onethread.access import queries as access
+from onethread.access.acting import Acting, needs
+from onethread.access.acting import House as AccessHouse
+from onethread.access.model import Actor, Brand
+from onethread.channels.contract import Content
+from onethread.conversations import actions
+from onethread.conversations.actions import Say, Spoken
+from onethread.conversations.actions.reaching import ways_to
+from onethread.conversations.actions.visiting import look
+from onethread.conversations.api_shapes import (
+    ClientId,
+    ContentBody,
+    Emoji,
+    IdentifierText,
+    Text,
+)
+from onethread.conversations.desk import Desks
+from onethread.conversations.model import Status, pack
+from onethread.conversations.queries import inbox, messages
+from onethread.conversations.queries.inbox import InboxRow, View
+from onethread.conversations.queries.messages import MessageLine, SharedDraft
+from onethread.conversations.shown import ContentShown
+from onethread.customers.queries import parse_identifier
+from onethread.kernel.errors import Invalid, NotFound
+from onethread.kernel.identifier import Identifier
+from onethread.kernel.ids import (
+    AccountId,
+    AgentId,
+    BrandId,
+    ConversationId,
+    CustomerId,
+    DeliveryId,
+    IdentifierId,
+    MessageId,
+    TeamId,
+)
+from onethread.platform.db import Tx
+from onethread.platform.wire import Body, Page, read_cursor, write_cursor
+
+routes = APIRouter(tags=["conversations"])
+
+Seq = Annotated[int, Field(ge=0, lt=1 << 31)]
+Limit = Annotated[int, Query(ge=1, le=200)]
+Cursor = Annotated[str | None, Query(max_length=200)]
+
+
+class House(AccessHouse, Protocol):
+    """What these routes need of `request.app.state.house`."""
+
+    @property
+    def desks(self) -> Desks: ...
+
+
+class SayBody(ContentBody):
+    """An answer. Without `to` and `account_id` it goes the way the customer used last."""
+
+    to: IdentifierText | None = None
+    account_id: AccountId | None = None
+    answers: MessageId | None = None
+    hold_seconds: Annotated[int, Field(ge=0, le=120)] | None = None
+    client_id: ClientId | None = None
+
+
+class StartBody(SayBody):
+    """A first message, to an identifier such as `email:ana@example.com`."""
+
+    brand_id: BrandId | None = None
+    name: Annotated[str, StringConstraints(max_length=120)] | None = None
+
+
+class NoteBody(Body):
+    text: Text
+    mentions: Annotated[list[AgentId], Field(max_length=50)] = Field(default_factory=list)
+    client_id: ClientId | None = None
+
+
+class ChangeBody(Body):
+    """What is to change; what is left out stays. `assignee_id: null` takes the conversation away."""
+
+    status: Status | None = None
+    snoozed_until: AwareDatetime | None = None
+    assignee_id: AgentId | None = None
+    team_id: TeamId | None = None
+    subject: Annotated[str, StringConstraints(max_length=500)] | None = None
+    priority: Annotated[int, Field(ge=-1, le=2)] | None = None
+
+
+class ReadBody(Body):
+    upto: Seq
+
+
+class EditBody(Body):
+    text: Annotated[str, StringConstraints(min_length=1, max_length=100_000)]
+
+
+class ReactBody(Body):
+    emoji: Emoji | None
+
+
+class DraftBody(ContentBody):
+    """`version` is the one you have seen, 0 when there was none."""
+
+    version: Seq
+
+
+class DraftShown(Body):
+    version: int
+    content: ContentShown
+    author_id: AgentId | None = None
+
+
+class JoinBody(Body):
+    into: ConversationId
+
+
+class SplitBody(Body):
+    message_ids: Annotated[list[MessageId], Field(min_length=1, max_length=500)]
+    subject: Annotated[str, StringConstraints(max_length=500)] = ""
+
+
+class ConversationPointer(Body):
+    conversation_id: ConversationId
+
+
+class WayShown(Body):
+    """One way to the customer. `why` says, before anybody types, what stands in the way."""
+
+    identifier_id: IdentifierId
+    identifier: str
+    account_id: AccountId
+    account_name: str
+    channel: str
+    open: bool
+    why: str
+    claimed: bool
+    last_heard_at: datetime | None
+
+
+class Counted(Body):
+    """How many there are; 1000 means "more than 999"."""
+
+    count: int
+
+
+class TakenBack(Body):
+    """What the message said, to go on writing."""
+
+    content: ContentShown
+
+
+def _house(request: Request) -> House:
+    return cast("House", request.app.state.house)
+
+
+@routes.get("/conversations", operation_id="list_conversations", openapi_extra=needs("conversations.read"))
+async def list_conversations(
+    request: Request,
+    actor: Acting,
+    status: Status | None = None,
+    assignee: Annotated[str | None, Query(max_length=40, description="An agent's id, `me` or `none`.")] = None,
+    team: TeamId | None = None,
+    brand: BrandId | None = None,
+    customer: CustomerId | None = None,
+    q: Annotated[str | None, Query(max_length=200, description="Words of a message, name, address or number.")] = None,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> Page[InboxRow]:
+    """List conversations, the latest message first."""
+    view = _view(actor, status, assignee, team, brand, customer)
+    before = read_cursor(cursor, tuple[datetime, ConversationId])
+    async with _house(request).database.transaction() as tx:
+        if q and q.strip():
+            words = " ".join(q.split()).lower()
+            number = words.removeprefix("#")
+            found = await inbox.matching(
+                tx, view, words=words, number=int(number) if _is_number(number) else None, limit=limit
+            )
+            return Page(items=found)
+        rows = await inbox.page(tx, view, before=before, limit=limit + 1)
+    more = rows[limit - 1] if len(rows) > limit else None
+    return Page(items=rows[:limit], next=write_cursor((more.last_message_at, more.id)) if more else None)
+
+
+@routes.get("/conversations/count", operation_id="count_conversations", openapi_extra=needs("conversations.read"))
+async def count_conversations(
+    request: Request,
+    actor: Acting,
+    status: Status | None = None,
+    assignee: Annotated[str | None, Query(max_length=40, description="An agent's id, `me` or `none`.")] = None,
+    team: TeamId | None = None,
+    brand: BrandId | None = None,
+) -> Counted:
+    """Count conversations, up to 1000."""
+    view = _view(actor, status, assignee, team, brand, None)
+    async with _house(request).database.transaction() as tx:
+        return Counted(count=await inbox.count(tx, view))
+
+
+@routes.get(
+    "/conversations/{conversation_id}", operation_id="get_conversation", openapi_extra=needs("conversations.read")
+)
+async def get_conversation(request: Request, actor: Acting, conversation_id: ConversationId) -> InboxRow:
+    """Show one conversation; the id of one that was joined into another shows that other."""
+    async with _house(request).database.transaction() as tx:
+        return await look(tx, actor, conversation_id)
+
+
+@routes.patch(
+    "/conversations/{conversation_id}", operation_id="change_conversation", openapi_extra=needs("conversations.read")
+)
+async def change_conversation(
+    request: Request, actor: Acting, conversation_id: ConversationId, body: ChangeBody
+) -> InboxRow:
+    """Change a conversation: status, assignee, team, subject, priority."""
+    house = _house(request)
+    now = house.clock()
+    given = body.model_fields_set
+    async with house.database.transaction() as tx:
+        if given & {"assignee_id", "team_id"}:
+            row = await look(tx, actor, conversation_id)
+            await actions.assign(
+                tx,
+                actor,
+                conversation_id,
+                assignee_id=body.assignee_id if "assignee_id" in given else row.assignee_id,
+                team_id=body.team_id if "team_id" in given else row.team_id,
+                now=now,
+            )
+        if body.subject is not None or body.priority is not None:
+            await actions.describe(tx, actor, conversation_id, subject=body.subject, priority=body.priority, now=now)
+        await _change_status(tx, actor, conversation_id, body, now)
+        return await look(tx, actor, conversation_id)
+
+
+async def _change_status(
+    tx: Tx, actor: Actor, conversation_id: ConversationId, body: ChangeBody, now: datetime
+) -> None:
+    match body.status:
+        case "open":
+            await actions.reopen(tx, actor, conversation_id, now)
+        case "closed":
+            await actions.close(tx, actor, conversation_id, now)
+        case "snoozed" if body.snoozed_until is None:
+            raise Invalid("Say until when.", field="snoozed_until")
+        case _ if body.snoozed_until is not None:
+            await actions.snooze(tx, actor, conversation_id, until=body.snoozed_until, now=now)
+        case _:
+            pass
+
+
+@routes.get(
+    "/conversations/{conversation_id}/messages",
+    operation_id="list_messages",
+    openapi_extra=needs("conversations.read"),
+)
+async def list_messages(
+    request: Request,
+    actor: Acting,
+    conversation_id: ConversationId,
+    before: Annotated[Seq | None, Query(description="Messages before this place, the nearest ones.")] = None,
+    after: Annotated[Seq | None, Query(description="Messages after this place.")] = None,
+    limit: Limit = 50,
+) -> Page[MessageLine]:
+    """List messages and notes in their order: the last ones unless told otherwise."""
+    async with _house(request).database.transaction() as tx:
+        row = await look(tx, actor, conversation_id)
+        lines = await messages.page(tx, row.id, before=before, after=after, limit=limit)
+    more = len(lines) == limit
+    place = lines[-1].seq if after is not None and more else lines[0].seq if more else None
+    return Page(items=lines, next=None if place is None else str(place))
+
+
+@routes.post(
+    "/conversations/{conversation_id}/messages",
+    operation_id="send_message",
+    status_code=201,
+    openapi_extra=needs("conversations.reply"),
+)
+async def send_message(request: Request, actor: Acting, conversation_id: ConversationId, body: SayBody) -> MessageLine:
+    """Answer the customer, over the channel they used last unless told otherwise."""
+    house = _house(request)
+    desk = await house.desks()
+    async with house.database.transaction() as tx:
+        row = await look(tx, actor, conversation_id)
+        brand = await _brand(tx, row.brand_id)
+        say = _say(body, brand, _hold(actor, body, brand))
+        spoken = await actions.send(tx, actor, desk, conversation_id, say, house.clock())
+        return await _line(tx, spoken)
+
+
+@routes.post(
+    "/conversations/{conversation_id}/notes",
+    operation_id="add_note",
+    status_code=201,
+    openapi_extra=needs("conversations.note"),
+)
+async def add_note(request: Request, actor: Acting, conversation_id: ConversationId, body: NoteBody) -> MessageLine:
+    """Write a note that only colleagues see."""
+    house = _house(request)
+    async with house.database.transaction() as tx:
+        spoken = await actions.add_note(
+            tx,
+            actor,
+            conversation_id,
+            body.text,
+            house.clock(),
+            mentions=body.mentions,
+            client_id=body.client_id,
+        )
+        return await _line(tx, spoken)
+
+
+@routes.post(
+    "/messages", operation_id="start_conversation", status_code=201, openapi_extra=needs("conversations.start")
+)
+async def start_conversation(request: Request, actor: Acting, body: StartBody) -> MessageLine:
+    """Write first, to an identifier: in what the customer has open, or in a new conversation."""
+    house = _house(request)
+    desk = await house.desks()
+    async with house.database.transaction() as tx:
+        brand = await _brand_to_speak_for(tx, actor, body.brand_id)
+        say = _say(body, brand, _hold(actor, body, brand))
+        if say.to is None:
+            raise Invalid("Say whom to write to.", field="to")
+        spoken = await actions.start(tx, actor, desk, brand.id, say, house.clock(), name=body.name)
+        return await _line(tx, spoken)
+
+
+@routes.get(
+    "/conversations/{conversation_id}/ways", operation_id="list_ways", openapi_extra=needs("conversations.read")
+)
+async def list_ways(request: Request, actor: Acting, conversation_id: ConversationId) -> list[WayShown]:
+    """List the ways to the customer, those used last first, and say which are open now."""
+    house = _house(request)
+    desk = await house.desks()
+    async with house.database.transaction() as tx:
+        row = await look(tx, actor, conversation_id)
+        ways = await ways_to(tx, desk, row.customer_id, row.brand_id, house.clock())
+    return [
+        WayShown(
+            identifier_id=way.identifier.id,
+            identifier=way.reach.address.identifier,
+            account_id=way.account.id,
+            account_name=way.account.name,
+            channel=way.account.channel,
+            open=way.reach.open,
+            why=way.reach.why,
+            claimed=way.claimed,
+            last_heard_at=way.reach.address.last_heard_at,
+        )
+        for way in ways
+    ]
+
+
+@routes.post(
+    "/conversations/{conversation_id}/read",
+    operation_id="read_conversation",
+    status_code=204,
+    openapi_extra=needs("conversations.read"),
+)
+async def read_conversation(request: Request, actor: Acting, conversation_id: ConversationId, body: ReadBody) -> None:
+    """Note that you have read the messages up to a place."""
+    house = _house(request)
+    async with house.database.transaction() as tx:
+        await actions.mark_read(tx, actor, conversation_id, upto=body.upto, now=house.clock())
+
+
+@routes.get(
+    "/conversations/{conversation_id}/draft", operation_id="get_draft", openapi_extra=needs("conversations.read")
+)
+async def get_draft(request: Request, actor: Acting, conversation_id: ConversationId) -> SharedDraft:
+    """Show the draft colleagues share. There is none: 404."""
+    async with _house(request).database.transaction() as tx:
+        row = await look(tx, actor, conversation_id)
+        draft = await messages.draft(tx, row.id)
+    if draft is None:
+        raise NotFound("There is no draft.")
+    return draft
+
+
+@routes.put(
+    "/conversations/{conversation_id}/draft", operation_id="save_draft", openapi_extra=needs("conversations.reply")
+)
+async def save_draft(request: Request, actor: Acting, conversation_id: ConversationId, body: DraftBody) -> DraftShown:
+    """Save the shared draft over the version you have seen; an empty one is thrown away."""
+    house = _house(request)
+    async with house.database.transaction() as tx:
+        content = body.content()
+        version = await actions.save_draft(tx, actor, conversation_id, content, seen=body.version, now=house.clock())
+    return DraftShown(version=version, content=_shown(content))
+
+
+@routes.post(
+    "/conversations/{conversation_id}/join",
+    operation_id="join_conversations",
+    openapi_extra=needs("conversations.handle"),
+)
+async def join_conversations(
+    request: Request, actor: Acting, conversation_id: ConversationId, body: JoinBody
+) -> ConversationPointer:
+    """Move everything of this conversation into another one of the same customer."""
+    house = _house(request)
+    async with house.database.transaction() as tx:
+        into = await actions.join(tx, actor, conversation_id, body.into, house.clock())
+    return ConversationPointer(conversation_id=into)
+
+
+@routes.post(
+    "/conversations/{conversation_id}/split",
+    operation_id="split_conversation",
+    status_code=201,
+    openapi_extra=needs("conversations.handle"),
+)
+async def split_conversation(
+    request: Request, actor: Acting, conversation_id: ConversationId, body: SplitBody
+) -> ConversationPointer:
+    """Move some messages into a conversation of their own."""
+    house = _house(request)
+    async with house.database.transaction() as tx:
+        new = await actions.split(tx, actor, conversation_id, body.message_ids, subject=body.subject, now=house.clock())
+    return ConversationPointer(conversation_id=new)
+
+
+@routes.post("/messages/{message_id}/undo", operation_id="undo_message", openapi_extra=needs("conversations.reply"))
+async def undo_message(request: Request, actor: Acting, message_id: MessageId) -> TakenBack:
+    """Take a message back that has not left yet."""
+    house = _house(request)
+    async with house.database.transaction() as tx:
+        content = await actions.take_back(tx, actor, message_id, house.clock())
+    return TakenBack(content=_shown(content))
+
+
+@routes.patch(
+    "/messages/{message_id}",
+    operation_id="edit_message",
+    status_code=204,
+    openapi_extra=needs("conversations.reply"),
+)
+async def edit_message(request: Request, actor: Acting, message_id: MessageId, body: EditBody) -> None:
+    """Change the words of a message of ours, where its channel can."""
+    house = _house(request)
+    desk = await house.desks()
+    async with house.database.transaction() as tx:
+        await actions.edit(tx, actor, desk, message_id, body.text, house.clock())
+
+
+@routes.delete(
+    "/messages/{message_id}",
+    operation_id="unsend_message",
+    status_code=204,
+    openapi_extra=needs("conversations.reply"),
+)
+async def unsend_message(request: Request, actor: Acting, message_id: MessageId) -> None:
+    """Remove a message of ours, here and where its channel can."""
+    house = _house(request)
+    desk = await house.desks()
+    async with house.database.transaction() as tx:
+        await actions.unsend(tx, actor, desk, message_id, house.clock())
+
+
+@routes.put(
+    "/messages/{message_id}/reaction",
+    operation_id="react_to_message",
+    status_code=204,
+    openapi_extra=needs("conversations.reply"),
+)
+async def react_to_message(request: Request, actor: Acting, message_id: MessageId, body: ReactBody) -> None:
+    """React to a message, or (null) take the reaction back."""
+    house = _house(request)
+    desk = await house.desks()
+    async with house.database.transaction() as tx:
+        await actions.react(tx, actor, desk, message_id, body.emoji, house.clock())
+
+
+@routes.post(
+    "/deliveries/{delivery_id}/retry",
+    operation_id="retry_delivery",
+    status_code=204,
+    openapi_extra=needs("conversations.reply"),
+)
+async def retry_delivery(request: Request, actor: Acting, delivery_id: DeliveryId) -> None:
+    """Send a failed delivery once more."""
+    house = _house(request)
+    async with house.database.transaction() as tx:
+        await actions.retry_delivery(tx, actor, delivery_id, house.clock())
+
+
+def _view(
+    actor: Actor,
+    status: Status | None,
+    assignee: str | None,
+    team: TeamId | None,
+    brand: BrandId | None,
+    customer: CustomerId | None,
+) -> View:
+    actor.require("conversations.read")
+    return View(
+        status=status,
+        assignee_id=_assignee(actor, assignee),
+        unassigned=assignee == "none",
+        team_id=team,
+        brand_id=brand,
+        customer_id=customer,
+        brands=None if actor.brands is None else sorted(actor.brands),
+        teams=None if actor.teams is None else sorted(actor.teams),
+        own=actor.agent_id,
+    )
+
+
+def _assignee(actor: Actor, written: str | None) -> AgentId | None:
+    if written is None or written == "none":
+        return None
+    if written == "me":
+        if actor.agent_id is None:
+            raise Invalid("A key has no conversations of its own.", field="assignee")
+        return actor.agent_id
+    try:
+        return AgentId(UUID(written))
+    except ValueError:
+        raise Invalid("This is not an agent's id, `me` or `none`.", field="assignee") from None
+
+
+def _is_number(words: str) -> bool:
+    return words.isascii() and words.isdigit() and len(words) < 18
+
+
+def _say(body: SayBody, brand: Brand, hold: timedelta) -> Say:
+    return Say(
+        content=body.content(),
+        to=None if body.to is None else _identifier(body.to, brand),
+        over=body.account_id,
+        answers=body.answers,
+        hold=hold,
+        client_id=body.client_id,
+    )
+
+
+def _identifier(written: str, brand: Brand) -> Identifier:
+    return parse_identifier(written, brand.default_country)
+
+
+def _hold(actor: Actor, body: SayBody, brand: Brand) -> timedelta:
+    """Say how long a message waits so that it can be taken back: people's letters as their brand says."""
+    if body.hold_seconds is not None:
+        return timedelta(seconds=body.hold_seconds)
+    return timedelta(seconds=brand.undo_seconds) if actor.kind == "agent" else timedelta(0)
+
+
+async def _brand(tx: Tx, brand_id: BrandId) -> Brand:
+    brand = await access.brand(tx, brand_id)
+    if brand is None:
+        raise NotFound("There is no such brand.")
+    return brand
+
+
+async def _brand_to_speak_for(tx: Tx, actor: Actor, brand_id: BrandId | None) -> Brand:
+    """Return the brand that was named, or the only one the actor works for."""
+    actor.require("conversations.start")
+    if brand_id is not None:
+        return await _brand(tx, brand_id)
+    brands = [brand for brand in await access.brands(tx) if actor.sees_brand(brand.id)]
+    if len(brands) != 1:
+        raise Invalid("Say which brand writes.", field="brand_id")
+    return brands[0]
+
+
+async def _line(tx: Tx, spoken: Spoken) -> MessageLine:
+    lines = await messages.lines(tx, [spoken.message_id])
+    return lines[0]
+
+
+def _shown(content: Content) -> ContentShown:
+    return cast("ContentShown", pack(content))
+
+
+def router() -> APIRouter:
+    """Return the room's routes, without the prefix of the API's version."""
+    return routes

@@ -1,0 +1,59 @@
+"""What clients send about conversations and messages."""
+
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from onethread.channels.contract import Choice, Content, Location, Media
+from onethread.platform.wire import Body
+
+Text = Annotated[str, StringConstraints(max_length=100_000)]
+Short = Annotated[str, StringConstraints(max_length=500)]
+FileWord = Annotated[str, StringConstraints(pattern=r"^file:[0-9a-f]{64}$")]
+ClientId = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[!-~]+$")]
+Emoji = Annotated[str, StringConstraints(min_length=1, max_length=16)]
+IdentifierText = Annotated[str, StringConstraints(min_length=3, max_length=400, pattern=r"^[a-z]+:.+$")]
+
+
+class MediaBody(Body):
+    """A file that was uploaded before."""
+
+    ref: FileWord
+    name: Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f/\\]+$")]
+    media_type: Annotated[str, StringConstraints(max_length=127, pattern=r"^[\w.+-]+/[\w.+-]+$")]
+    size: Annotated[int, Field(ge=0, lt=1 << 40)] | None = None
+    inline_id: Annotated[str, StringConstraints(max_length=255)] | None = None
+
+
+class LocationBody(Body):
+    latitude: Annotated[float, Field(ge=-90, le=90)]
+    longitude: Annotated[float, Field(ge=-180, le=180)]
+    title: Short = ""
+
+
+class ChoiceBody(Body):
+    label: Annotated[str, StringConstraints(min_length=1, max_length=80)]
+    value: Annotated[str, StringConstraints(min_length=1, max_length=300)]
+
+
+class ContentBody(Body):
+    """What is to be said. `text` is what every channel can show."""
+
+    text: Text = ""
+    html: Annotated[str, StringConstraints(max_length=500_000)] | None = None
+    subject: Short | None = None
+    media: Annotated[list[MediaBody], Field(max_length=20)] = Field(default_factory=list)
+    location: LocationBody | None = None
+    choices: Annotated[list[ChoiceBody], Field(max_length=20)] = Field(default_factory=list)
+
+    def content(self) -> Content:
+        return Content(
+            text=self.text,
+            html=self.html,
+            subject=self.subject,
+            media=tuple(Media(one.ref, one.name, one.media_type, one.size, one.inline_id) for one in self.media),
+            location=None
+            if self.location is None
+            else Location(self.location.latitude, self.location.longitude, self.location.title),
+            choices=tuple(Choice(one.label, one.value) for one in self.choices),
+        )

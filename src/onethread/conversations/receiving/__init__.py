@@ -1,0 +1,1 @@
+"""The one way in: receipts become messages, in sets."""

@@ -1,0 +1,295 @@
+"""The sender: the one way out. Claims due deliveries in sets and hands them to their channels."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from typing import Final, assert_never
+
+import structlog
+
+from onethread.channels import actions as channels
+from onethread.channels.contract import (
+    Account,
+    Channel,
+    Handle,
+    Health,
+    NeedsAttention,
+    NeedsConsent,
+    Outcome,
+    Outgoing,
+    Sent,
+    TryLater,
+    Unknown,
+    Unreachable,
+    WindowClosed,
+)
+from onethread.conversations.model import next_pause, reply_token, unpack
+from onethread.conversations.queries import outgoing as queries
+from onethread.conversations.queries.outgoing import Leaving
+from onethread.conversations.receiving.acts import delivery_news
+from onethread.conversations.receiving.batch import Desk
+from onethread.conversations.store import deliveries as store
+from onethread.conversations.store import messages as message_store
+from onethread.conversations.store.deliveries import Claimed, Moved, Result
+from onethread.kernel.clock import utc_now
+from onethread.kernel.errors import Unavailable
+from onethread.kernel.ids import AccountId, DeliveryId
+from onethread.platform.db import Database, Tx
+from onethread.platform.events import log as events
+
+log = structlog.get_logger(__name__)
+
+BELL: Final = "deliveries"
+_POLL: Final = 0.25  # seconds between looks for what came due by itself
+_AT_ONCE: Final = 200  # deliveries on their way at the same time
+_SWEEP: Final = 2.0  # seconds between looks for leases and silence that ran out
+
+GetDesk = Callable[[], Awaitable[Desk]]
+
+
+class Sender:
+    """Sends what is due; several processes share the work. `run` goes on until cancelled."""
+
+    def __init__(self, database: Database, desk: GetDesk, *, lease_seconds: float = 120.0) -> None:
+        self._database = database
+        self._desk = desk
+        self._lease = lease_seconds
+        self._due = asyncio.Event()
+        self._done = asyncio.Event()
+        self._results: list[tuple[Claimed, Outcome]] = []
+        self._under_way: set[asyncio.Task[None]] = set()
+        self._pace: dict[AccountId, Pace] = {}
+        database.bells[BELL] = self._due.set
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._claim(), name="sender:claim")
+            group.create_task(self._write(), name="sender:write")
+            group.create_task(self._sweep(), name="sender:sweep")
+
+    async def drain(self) -> None:
+        """Wait for what is on its way and write down what became of it."""
+        if self._under_way:
+            await asyncio.wait(set(self._under_way), timeout=8.0)
+        if self._results:
+            await self._write_results()
+
+    async def _claim(self) -> None:
+        while True:
+            self._due.clear()
+            try:
+                more = len(self._under_way) < _AT_ONCE and await self.step()
+            except Unavailable:
+                await asyncio.sleep(0.5)
+                continue
+            if not more:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._due.wait(), _POLL)
+
+    async def step(self) -> bool:
+        """Claim what is due and start handing it over; tell whether there may be more."""
+        desk = await self._desk()
+        room = _AT_ONCE - len(self._under_way)
+        resting = [id_ for id_, pace in self._pace.items() if pace.rests()]
+        async with self._database.transaction() as tx:
+            claimed = await store.claim_due(tx, limit=room, lease_seconds=self._lease, except_accounts=resting)
+            now, later = self._pace_out(desk, claimed)
+            for seconds, ids in later.items():
+                await store.unclaim(tx, ids, seconds=seconds)
+            leaving = await queries.leaving(tx, [one.id for one in now]) if now else {}
+        for one in now:
+            task = asyncio.create_task(self._hand_over(desk, one, leaving.get(one.id)), name="sender:delivery")
+            self._under_way.add(task)
+            task.add_done_callback(self._under_way.discard)
+        return len(claimed) == room
+
+    def _pace_out(self, desk: Desk, claimed: Sequence[Claimed]) -> tuple[list[Claimed], dict[float, list[DeliveryId]]]:
+        """Let each account go only as fast as its channel allows; the rest waits in its order."""
+        now: list[Claimed] = []
+        later: dict[float, list[DeliveryId]] = {}
+        for one in sorted(claimed, key=lambda each: each.id):
+            channel = desk.channels.get(one.channel)
+            if channel is None:
+                now.append(one)
+                continue
+            pace = self._pace.setdefault(one.account_id, Pace(channel.declaration.capabilities.per_second))
+            wait = pace.take()
+            if wait > 0:
+                later.setdefault(round(wait, 1) or 0.1, []).append(one.id)
+            else:
+                now.append(one)
+        return now, later
+
+    async def _hand_over(self, desk: Desk, claimed: Claimed, leaving: Leaving | None) -> None:
+        account = desk.accounts.get(claimed.account_id)
+        channel = desk.channels.get(claimed.channel)
+        if leaving is None or account is None or channel is None or not account.enabled:
+            outcome: Outcome = Unreachable("Its account is not there any more, or is switched off.", permanent=False)
+        else:
+            outcome = await self._send(desk, channel, account, claimed, leaving)
+        self._results.append((claimed, outcome))
+        self._done.set()
+
+    async def _send(
+        self, desk: Desk, channel: Channel, account: Account, claimed: Claimed, leaving: Leaving
+    ) -> Outcome:
+        outgoing = _outgoing(desk, claimed, leaving)
+        try:
+            # The lease must outlive the call: whoever took longer is no longer the one to report.
+            return await asyncio.wait_for(channel.send(outgoing, account), self._lease * 0.8)
+        except TimeoutError:
+            return Unknown("The channel did not answer in time.")
+        except Exception as error:  # an adapter's fault: it may have been sent
+            log.exception("sender.adapter_failed", channel=claimed.channel, error=type(error).__name__)
+            return Unknown(f"The channel failed while sending ({type(error).__name__}).")
+
+    async def _write(self) -> None:
+        while True:
+            await self._done.wait()
+            self._done.clear()
+            await asyncio.sleep(0.002)  # let results of the same moment share a transaction
+            try:
+                await self._write_results()
+            except Unavailable:
+                await asyncio.sleep(0.5)
+                self._done.set()
+
+    async def _write_results(self) -> None:
+        results, self._results = self._results, []
+        if not results:
+            return
+        desk = await self._desk()
+        try:
+            async with self._database.transaction() as tx:
+                written = [_result(desk, claimed, outcome) for claimed, outcome in results]
+                moved = await store.write_results(tx, written)
+                await self._tell(tx, moved)
+                await _stop_sending(tx, moved, results)
+                await self._note_health(tx, results)
+        except Unavailable:
+            self._results = results + self._results
+            raise
+        self._due.set()
+
+    async def _tell(self, tx: Tx, moved: Sequence[Moved]) -> None:
+        await events.append(tx, delivery_news(moved, utc_now()))
+
+    async def _note_health(self, tx: Tx, results: Sequence[tuple[Claimed, Outcome]]) -> None:
+        """An account that needs a person turns red at once, and well again with its first success."""
+        state: dict[AccountId, Health] = {}
+        for claimed, outcome in results:
+            if isinstance(outcome, NeedsAttention):
+                state[claimed.account_id] = Health(False, outcome.what)
+                self._pace[claimed.account_id].rest(30.0)
+            elif isinstance(outcome, Sent):
+                state[claimed.account_id] = Health(True)
+        for account_id in sorted(state):
+            await channels.report_health(tx, account_id, state[account_id])
+
+    async def _sweep(self) -> None:
+        while True:
+            with suppress(Unavailable):
+                await self.sweep()
+            await asyncio.sleep(_SWEEP)
+
+    async def sweep(self) -> None:
+        """Settle what nobody reported on: leases that ran out, providers that kept silent."""
+        desk = await self._desk()
+        idempotent = [name for name, one in desk.channels.items() if one.declaration.capabilities.idempotent]
+        longest = max((one.declaration.capabilities.reconcile_seconds for one in desk.channels.values()), default=600)
+        async with self._database.transaction() as tx:
+            moved = await store.expire_leases(tx, reconcile_seconds=longest, idempotent=idempotent)
+            moved += await store.retry_unknown(tx)
+            await self._tell(tx, moved)
+        if moved:
+            self._due.set()
+
+
+class Pace:
+    """How fast one account may send: a bucket that fills with `per_second` and holds one second's worth."""
+
+    def __init__(self, per_second: float) -> None:
+        self._per_second = per_second
+        self._most = max(1.0, per_second)
+        self._left = self._most
+        self._at = time.monotonic()
+        self._resting_until = 0.0
+
+    def take(self) -> float:
+        """Take one; return 0, or the seconds to wait when there is none."""
+        now = time.monotonic()
+        self._left = min(self._most, self._left + (now - self._at) * self._per_second)
+        self._at = now
+        if self._left < 1.0:
+            return (1.0 - self._left) / self._per_second
+        self._left -= 1.0
+        return 0.0
+
+    def rest(self, seconds: float) -> None:
+        self._resting_until = time.monotonic() + seconds
+
+    def rests(self) -> bool:
+        return time.monotonic() < self._resting_until
+
+
+def _outgoing(desk: Desk, claimed: Claimed, leaving: Leaving) -> Outgoing:
+    content = unpack(leaving.content)
+    return Outgoing(
+        delivery_id=claimed.id,
+        message_id=leaving.message_id,
+        conversation_id=leaving.conversation_id,
+        act=claimed.act,
+        to=Handle(leaving.kind, leaving.value, leaving.scope, leaving.name, leaving.locale),
+        content=content,
+        sender_name=leaving.author_name or leaving.brand_name,
+        brand_name=leaving.brand_name,
+        locale=leaving.locale or leaving.brand_locale,
+        sent_at=leaving.at,
+        answers=tuple(leaving.answers),
+        token=reply_token(desk.token_key, leaving.conversation_id, leaving.value),
+        target=leaving.target,
+        emoji=claimed.emoji,
+        repeated=claimed.repeated,
+    )
+
+
+def _result(desk: Desk, claimed: Claimed, outcome: Outcome) -> Result:
+    """Say what an outcome makes of a delivery."""
+    channel = desk.channels.get(claimed.channel)
+    match outcome:
+        case Sent():
+            return Result(claimed.id, outcome.status, None, outcome.external_id, None, False)
+        case TryLater():
+            return _again(claimed, outcome.after, outcome.reason)
+        case NeedsAttention():
+            return _again(claimed, 30.0, outcome.what)
+        case Unreachable() | WindowClosed() | NeedsConsent():
+            return Result(claimed.id, "failed", outcome.reason, None, None, False)
+        case Unknown():
+            if channel is not None and channel.declaration.capabilities.idempotent:
+                return _again(claimed, 1.0, outcome.reason)
+            wait = 600 if channel is None else channel.declaration.capabilities.reconcile_seconds
+            return Result(claimed.id, "unknown", outcome.reason, None, float(wait), False)
+        case _:
+            assert_never(outcome)
+
+
+def _again(claimed: Claimed, after: float, reason: str) -> Result:
+    pause = next_pause(claimed.attempts, after)
+    if pause is None:
+        given_up = f"Given up after {claimed.attempts} attempts: {reason}"
+        return Result(claimed.id, "failed", given_up, None, None, False)
+    return Result(claimed.id, "queued", reason, None, pause, False)
+
+
+async def _stop_sending(tx: Tx, moved: Sequence[Moved], results: Sequence[tuple[Claimed, Outcome]]) -> None:
+    """An address that does not exist is not written to again."""
+    final = {
+        claimed.id: outcome.reason
+        for claimed, outcome in results
+        if isinstance(outcome, Unreachable) and outcome.permanent and claimed.act == "message"
+    }
+    for one in moved:
+        if one.id in final:
+            await message_store.suppress(tx, one.identifier_id, one.channel, "all", final[one.id], at=utc_now())

@@ -1,0 +1,1 @@
+"""All SQL writes of the conversations room, by noun."""

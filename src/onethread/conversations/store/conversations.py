@@ -1,0 +1,323 @@
+"""SQL writes of conversations and their inbox rows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from onethread.conversations.model import Direction, Status
+from onethread.kernel.ids import (
+    AccountId,
+    AgentId,
+    BrandId,
+    ConversationId,
+    IdentifierId,
+    TeamId,
+)
+from onethread.platform.db import Tx
+
+
+@dataclass(frozen=True, slots=True)
+class Locked:
+    """A conversation's changing part, locked until the transaction ends."""
+
+    conversation_id: ConversationId
+    brand_id: BrandId
+    identifier_id: IdentifierId
+    status: Status
+    assignee_id: AgentId | None
+    team_id: TeamId | None
+    last_seq: int
+    unread: int
+    waiting_since: datetime | None
+    last_message_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class NewConversation:
+    """A conversation to be opened, its inbox row with it."""
+
+    id: ConversationId
+    brand_id: BrandId
+    identifier_id: IdentifierId
+    subject: str
+    status: Status
+    opened_at: datetime
+    last_message_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What a batch of messages makes of an inbox row."""
+
+    conversation_id: ConversationId
+    status: Status
+    last_seq: int
+    unread: int
+    waiting_since: datetime | None
+    last_message_at: datetime
+    last_text: str
+    last_direction: Direction
+    last_channel: str | None
+    answer_identifier_id: IdentifierId | None
+    answer_account_id: AccountId | None
+
+
+async def insert_conversations(tx: Tx, new: Sequence[NewConversation]) -> dict[ConversationId, int]:
+    """Open conversations with their inbox rows; return their numbers."""
+    rows = await tx.tuples(
+        """
+        WITH given AS (
+            SELECT *
+              FROM unnest(%b::uuid[], %b::uuid[], %b::uuid[], %s::text[], %s::text[], %b::timestamptz[],
+                          %b::timestamptz[])
+                   AS given (id, brand_id, identifier_id, subject, status, opened_at, last_message_at)
+        ), opened AS (
+            INSERT INTO conversations.conversation
+                   (id, brand_id, identifier_id, subject, status, opened_at, closed_at)
+            SELECT id, brand_id, identifier_id, subject, status, opened_at,
+                   CASE WHEN status = 'closed' THEN opened_at END
+              FROM given
+            RETURNING id, number
+        ), listed AS (
+            INSERT INTO conversations.inbox_row
+                   (conversation_id, brand_id, identifier_id, status, last_message_at)
+            SELECT id, brand_id, identifier_id, status, last_message_at
+              FROM given
+        )
+        SELECT id, number FROM opened
+        """,
+        (
+            [one.id for one in new],
+            [one.brand_id for one in new],
+            [one.identifier_id for one in new],
+            [one.subject for one in new],
+            [one.status for one in new],
+            [one.opened_at for one in new],
+            [one.last_message_at for one in new],
+        ),
+    )
+    return dict(rows)
+
+
+async def lock_rows(tx: Tx, ids: Sequence[ConversationId]) -> dict[ConversationId, Locked]:
+    """Lock inbox rows in the order of their ids, so that two batches never wait for each other."""
+    rows = await tx.all(
+        Locked,
+        """
+        SELECT conversation_id, brand_id, identifier_id, status, assignee_id, team_id, last_seq, unread,
+               waiting_since, last_message_at
+          FROM conversations.inbox_row
+         WHERE conversation_id = ANY (%b::uuid[])
+         ORDER BY conversation_id
+           FOR UPDATE
+        """,
+        (sorted(set(ids)),),
+    )
+    return {row.conversation_id: row for row in rows}
+
+
+async def write_heard(tx: Tx, rows: Sequence[Heard]) -> None:
+    """Bring inbox rows up to their last message."""
+    await tx.run(
+        """
+        UPDATE conversations.inbox_row AS row
+           SET status               = given.status,
+               last_seq             = given.last_seq,
+               unread               = given.unread,
+               waiting_since        = given.waiting_since,
+               last_message_at      = given.last_message_at,
+               last_text            = given.last_text,
+               last_direction       = given.last_direction,
+               last_channel         = coalesce(given.last_channel, row.last_channel),
+               answer_identifier_id = coalesce(given.answer_identifier_id, row.answer_identifier_id),
+               answer_account_id    = coalesce(given.answer_account_id, row.answer_account_id)
+          FROM unnest(%b::uuid[], %s::text[], %b::int[], %b::int[], %b::timestamptz[], %b::timestamptz[],
+                      %s::text[], %s::text[], %s::text[], %b::uuid[], %b::uuid[])
+               AS given (conversation_id, status, last_seq, unread, waiting_since, last_message_at,
+                         last_text, last_direction, last_channel, answer_identifier_id, answer_account_id)
+         WHERE row.conversation_id = given.conversation_id
+        """,
+        (
+            [row.conversation_id for row in rows],
+            [row.status for row in rows],
+            [row.last_seq for row in rows],
+            [row.unread for row in rows],
+            [row.waiting_since for row in rows],
+            [row.last_message_at for row in rows],
+            [row.last_text for row in rows],
+            [row.last_direction for row in rows],
+            [row.last_channel for row in rows],
+            [row.answer_identifier_id for row in rows],
+            [row.answer_account_id for row in rows],
+        ),
+    )
+
+
+async def wake(tx: Tx, ids: Sequence[ConversationId]) -> None:
+    """Set closed and snoozed conversations open again, in both of their rows."""
+    await tx.run(
+        """
+        WITH woken AS (
+            UPDATE conversations.conversation
+               SET status = 'open', closed_at = NULL, snoozed_until = NULL
+             WHERE id = ANY (%(ids)s::uuid[])
+            RETURNING id
+        )
+        UPDATE conversations.inbox_row SET status = 'open'
+          FROM woken
+         WHERE conversation_id = woken.id
+        """,
+        {"ids": list(ids)},
+    )
+
+
+async def close(tx: Tx, id_: ConversationId, *, at: datetime) -> None:
+    await tx.run(
+        """
+        WITH closed AS (
+            UPDATE conversations.conversation
+               SET status = 'closed', closed_at = %(at)s, snoozed_until = NULL
+             WHERE id = %(id)s
+            RETURNING id
+        )
+        UPDATE conversations.inbox_row SET status = 'closed', unread = 0, waiting_since = NULL
+          FROM closed
+         WHERE conversation_id = closed.id
+        """,
+        {"id": id_, "at": at},
+    )
+
+
+async def snooze(tx: Tx, id_: ConversationId, *, until: datetime) -> None:
+    await tx.run(
+        """
+        WITH snoozed AS (
+            UPDATE conversations.conversation
+               SET status = 'snoozed', snoozed_until = %(until)s, closed_at = NULL
+             WHERE id = %(id)s
+            RETURNING id
+        )
+        UPDATE conversations.inbox_row SET status = 'snoozed'
+          FROM snoozed
+         WHERE conversation_id = snoozed.id
+        """,
+        {"id": id_, "until": until},
+    )
+
+
+async def wake_due(tx: Tx, *, now: datetime, limit: int) -> list[tuple[ConversationId, BrandId, IdentifierId]]:
+    """Open snoozed conversations whose time has come; return them."""
+    rows = await tx.tuples(
+        """
+        WITH due AS (
+            SELECT id
+              FROM conversations.conversation
+             WHERE status = 'snoozed' AND snoozed_until <= %(now)s
+             ORDER BY snoozed_until
+             LIMIT %(limit)s
+               FOR UPDATE SKIP LOCKED
+        ), woken AS (
+            UPDATE conversations.conversation
+               SET status = 'open', snoozed_until = NULL
+              FROM due
+             WHERE conversation.id = due.id
+            RETURNING conversation.id, brand_id, identifier_id
+        ), listed AS (
+            UPDATE conversations.inbox_row SET status = 'open'
+              FROM woken
+             WHERE conversation_id = woken.id
+        )
+        SELECT id, brand_id, identifier_id FROM woken
+        """,
+        {"now": now, "limit": limit},
+    )
+    return [(row[0], row[1], row[2]) for row in rows]
+
+
+async def assign(tx: Tx, id_: ConversationId, *, assignee_id: AgentId | None, team_id: TeamId | None) -> None:
+    await tx.run(
+        "UPDATE conversations.inbox_row SET assignee_id = %s, team_id = %s WHERE conversation_id = %s",
+        (assignee_id, team_id, id_),
+    )
+
+
+async def describe(tx: Tx, id_: ConversationId, *, subject: str, priority: int) -> None:
+    await tx.run(
+        """
+        WITH described AS (
+            UPDATE conversations.conversation SET subject = %(subject)s WHERE id = %(id)s RETURNING id
+        )
+        UPDATE conversations.inbox_row SET priority = %(priority)s
+          FROM described
+         WHERE conversation_id = described.id
+        """,
+        {"id": id_, "subject": subject, "priority": priority},
+    )
+
+
+async def mark_read(tx: Tx, id_: ConversationId, agent_id: AgentId | None, *, upto: int) -> bool:
+    """Note that an agent has read up to a message; tell whether that was news."""
+    news = await tx.value(
+        """
+        UPDATE conversations.inbox_row SET unread = 0
+         WHERE conversation_id = %s AND unread > 0 AND last_seq <= %s
+        RETURNING true
+        """,
+        (id_, upto),
+    )
+    if agent_id is None:
+        return bool(news)
+    moved = await tx.run(
+        """
+        INSERT INTO conversations.reading (conversation_id, agent_id, upto) VALUES (%s, %s, %s)
+            ON CONFLICT (conversation_id, agent_id) DO UPDATE SET upto = excluded.upto, at = now()
+         WHERE reading.upto < excluded.upto
+        """,
+        (id_, agent_id, upto),
+    )
+    return bool(news) or moved > 0
+
+
+async def mark_joined(tx: Tx, id_: ConversationId, into: ConversationId, *, at: datetime) -> None:
+    """Make a conversation an alias: closed, out of every list, its id resolving for ever."""
+    await tx.run(
+        """
+        UPDATE conversations.conversation
+           SET joined_into = %(into)s, status = 'closed', closed_at = %(at)s, snoozed_until = NULL
+         WHERE id = %(id)s OR joined_into = %(id)s
+        """,
+        {"id": id_, "into": into, "at": at},
+    )
+    await tx.run("DELETE FROM conversations.inbox_row WHERE conversation_id = %s", (id_,))
+
+
+async def recount(tx: Tx, ids: Sequence[ConversationId]) -> None:
+    """Bring inbox rows back in line with their messages after some were moved."""
+    await tx.run(
+        """
+        UPDATE conversations.inbox_row AS row
+           SET last_seq             = last.seq,
+               last_message_at      = last.recorded_at,
+               last_text            = left(coalesce(nullif(last.content ->> 'text', ''),
+                                                    last.content -> 'media' -> 0 ->> 'name',
+                                                    last.content ->> 'subject', ''), 160),
+               last_direction       = last.direction,
+               last_channel         = last.channel,
+               answer_identifier_id = heard.identifier_id,
+               answer_account_id    = heard.account_id,
+               waiting_since        = CASE WHEN last.direction = 'in' THEN last.recorded_at END
+          FROM unnest(%s::uuid[]) AS given (id)
+          JOIN LATERAL (SELECT *
+                          FROM conversations.message
+                         WHERE conversation_id = given.id
+                         ORDER BY seq DESC
+                         LIMIT 1) AS last ON true
+          LEFT JOIN LATERAL (SELECT identifier_id, account_id
+                               FROM conversations.message
+                              WHERE conversation_id = given.id AND direction = 'in'
+                              ORDER BY seq DESC
+                              LIMIT 1) AS heard ON true
+         WHERE row.conversation_id = given.id
+        """,
+        (list(ids),),
+    )

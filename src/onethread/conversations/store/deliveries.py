@@ -1,0 +1,316 @@
+"""SQL writes of deliveries: queued, claimed, settled, told about."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, LiteralString
+
+from onethread.channels.contract import Act
+from onethread.conversations.model import DeliveryStatus
+from onethread.kernel.ids import AccountId, ConversationId, DeliveryId, IdentifierId, MessageId
+from onethread.platform.db import Tx
+
+
+@dataclass(frozen=True, slots=True)
+class NewDelivery:
+    """The intent to send: it is a row before anything is called."""
+
+    id: DeliveryId
+    message_id: MessageId
+    account_id: AccountId
+    channel: str
+    identifier_id: IdentifierId
+    due_at: datetime
+    act: Act = "message"
+    emoji: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A delivery this process may hand to its channel now."""
+
+    id: DeliveryId
+    message_id: MessageId
+    account_id: AccountId
+    channel: str
+    identifier_id: IdentifierId
+    act: Act
+    emoji: str | None
+    attempts: int
+    repeated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of one attempt."""
+
+    id: DeliveryId
+    status: DeliveryStatus
+    reason: str | None
+    external_id: str | None
+    due_in: float | None
+    repeated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A delivery whose status changed, with what the news needs."""
+
+    id: DeliveryId
+    message_id: MessageId
+    conversation_id: ConversationId
+    identifier_id: IdentifierId
+    channel: str
+    status: DeliveryStatus
+    reason: str | None
+    repeated: bool
+
+
+# The order of `climbs` in the model, as a number the database can compare.
+_RANK: Final[LiteralString] = """
+    array_position(ARRAY['queued', 'sending', 'unknown', 'failed', 'sent', 'delivered', 'read', 'cancelled'],
+"""
+
+
+async def insert_deliveries(tx: Tx, new: Sequence[NewDelivery]) -> None:
+    await tx.run(
+        """
+        INSERT INTO conversations.delivery
+               (id, message_id, account_id, channel, identifier_id, due_at, act, emoji)
+        SELECT id, message_id, account_id, channel, identifier_id, due_at, act, emoji
+          FROM unnest(%b::uuid[], %b::uuid[], %b::uuid[], %s::text[], %b::uuid[], %b::timestamptz[],
+                      %s::text[], %s::text[])
+               AS given (id, message_id, account_id, channel, identifier_id, due_at, act, emoji)
+        """,
+        (
+            [one.id for one in new],
+            [one.message_id for one in new],
+            [one.account_id for one in new],
+            [one.channel for one in new],
+            [one.identifier_id for one in new],
+            [one.due_at for one in new],
+            [one.act for one in new],
+            [one.emoji for one in new],
+        ),
+    )
+
+
+async def claim_due(tx: Tx, *, limit: int, lease_seconds: float, except_accounts: Sequence[AccountId]) -> list[Claimed]:
+    """Take due deliveries for sending, one person's in their order, and lease them."""
+    return await tx.all(
+        Claimed,
+        """
+        UPDATE conversations.delivery
+           SET status      = 'sending',
+               attempts    = delivery.attempts + 1,
+               lease_until = now() + make_interval(secs => %(lease)s),
+               changed_at  = clock_timestamp()
+          FROM (SELECT id
+                  FROM conversations.delivery AS next
+                 WHERE status = 'queued' AND due_at <= now()
+                   AND account_id <> ALL (%(except)s::uuid[])
+                   AND NOT EXISTS (SELECT
+                                     FROM conversations.delivery AS earlier
+                                    WHERE earlier.account_id = next.account_id
+                                      AND earlier.identifier_id = next.identifier_id
+                                      AND earlier.id < next.id
+                                      AND earlier.status IN ('queued', 'sending'))
+                 ORDER BY due_at
+                 LIMIT %(limit)s
+                   FOR UPDATE SKIP LOCKED) AS due
+         WHERE delivery.id = due.id
+        RETURNING delivery.id, message_id, account_id, channel, identifier_id, act, emoji, attempts, repeated
+        """,
+        {"limit": limit, "lease": lease_seconds, "except": list(except_accounts)},
+    )
+
+
+async def unclaim(tx: Tx, ids: Sequence[DeliveryId], *, seconds: float) -> None:
+    """Give claimed deliveries back that were not handed over at all."""
+    await tx.run(
+        """
+        UPDATE conversations.delivery
+           SET status = 'queued', attempts = attempts - 1, lease_until = NULL,
+               due_at = now() + make_interval(secs => %s)
+         WHERE id = ANY (%s::uuid[]) AND status = 'sending'
+        """,
+        (seconds, list(ids)),
+    )
+
+
+async def write_results(tx: Tx, results: Sequence[Result]) -> list[Moved]:
+    """Write the outcomes of attempts; news that came in meanwhile (a status) is never overwritten."""
+    return await tx.all(
+        Moved,
+        """
+        WITH given AS (
+            SELECT *
+              FROM unnest(%b::uuid[], %s::text[], %s::text[], %s::text[], %s::float8[], %b::bool[])
+                   AS given (id, status, reason, external_id, due_in, repeated)
+        )
+        UPDATE conversations.delivery
+           SET status      = CASE WHEN delivery.status = 'sending' THEN given.status ELSE delivery.status END,
+               reason      = CASE WHEN delivery.status = 'sending' THEN given.reason ELSE delivery.reason END,
+               external_id = coalesce(given.external_id, delivery.external_id),
+               due_at      = coalesce(now() + make_interval(secs => given.due_in), delivery.due_at),
+               repeated    = delivery.repeated OR given.repeated,
+               lease_until = NULL,
+               changed_at  = clock_timestamp()
+          FROM given, conversations.message
+         WHERE delivery.id = given.id AND message.id = delivery.message_id
+           AND delivery.status IN ('sending', 'sent', 'delivered', 'read', 'failed')
+        RETURNING delivery.id, delivery.message_id, message.conversation_id, delivery.identifier_id,
+                  delivery.channel, delivery.status, delivery.reason, delivery.repeated
+        """,
+        (
+            [one.id for one in results],
+            [one.status for one in results],
+            [one.reason for one in results],
+            [one.external_id for one in results],
+            [one.due_in for one in results],
+            [one.repeated for one in results],
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What a provider says about a delivery it names by its own id or by ours."""
+
+    account_id: AccountId
+    external_id: str | None
+    delivery_id: DeliveryId | None
+    status: DeliveryStatus
+    reason: str | None
+
+
+async def write_news(tx: Tx, news: Sequence[News]) -> tuple[list[Moved], set[int]]:
+    """Let statuses climb; return what moved and which of the news (by place) found their delivery."""
+    rows = await tx.tuples(
+        """
+        WITH given AS (
+            SELECT *
+              FROM unnest(%s::int[], %b::uuid[], %s::text[], %b::uuid[], %s::text[], %s::text[])
+                   AS given (place, account_id, external_id, delivery_id, status, reason)
+        ), found AS (
+            SELECT given.*, delivery.id
+              FROM given
+              JOIN conversations.delivery
+                ON (delivery.id = given.delivery_id AND delivery.account_id = given.account_id)
+                OR (delivery.account_id = given.account_id AND delivery.external_id = given.external_id)
+        ), best AS (
+            SELECT DISTINCT ON (id) id, status, reason
+              FROM found
+             ORDER BY id, """
+        + _RANK
+        + """ status) DESC
+        ), moved AS (
+            UPDATE conversations.delivery
+               SET status = best.status, reason = coalesce(nullif(best.reason, ''), delivery.reason),
+                   lease_until = NULL, changed_at = clock_timestamp()
+              FROM best, conversations.message
+             WHERE delivery.id = best.id AND message.id = delivery.message_id
+               AND CASE WHEN best.status = 'failed'
+                        THEN delivery.status IN ('queued', 'sending', 'unknown', 'sent')
+                        ELSE delivery.status <> 'cancelled'
+                             AND """
+        + _RANK
+        + """ best.status) > """
+        + _RANK
+        + """ delivery.status) END
+            RETURNING delivery.id, delivery.message_id, message.conversation_id, delivery.identifier_id,
+                      delivery.channel, delivery.status, delivery.reason, delivery.repeated
+        )
+        SELECT found.place, moved.id, moved.message_id, moved.conversation_id, moved.identifier_id,
+               moved.channel, moved.status, moved.reason, moved.repeated
+          FROM found
+          LEFT JOIN moved USING (id)
+        """,
+        (
+            list(range(len(news))),
+            [one.account_id for one in news],
+            [one.external_id for one in news],
+            [one.delivery_id for one in news],
+            [one.status for one in news],
+            [one.reason for one in news],
+        ),
+    )
+    moved = {row[1]: Moved(*row[1:]) for row in rows if row[1] is not None}
+    return list(moved.values()), {row[0] for row in rows}
+
+
+async def expire_leases(tx: Tx, *, reconcile_seconds: float, idempotent: Sequence[str]) -> list[Moved]:
+    """Deliveries nobody reported on: safe ones are queued again, the others' outcome is unknown."""
+    return await tx.all(
+        Moved,
+        """
+        UPDATE conversations.delivery
+           SET status      = CASE WHEN channel = ANY (%(idempotent)s) THEN 'queued' ELSE 'unknown' END,
+               reason      = 'The server stopped while this was being sent.',
+               lease_until = NULL,
+               due_at      = now() + make_interval(secs => CASE WHEN channel = ANY (%(idempotent)s)
+                                                                THEN 0 ELSE %(reconcile)s END),
+               changed_at  = clock_timestamp()
+          FROM (SELECT delivery.id AS late_id, message.conversation_id
+                  FROM conversations.delivery
+                  JOIN conversations.message ON message.id = delivery.message_id
+                 WHERE status = 'sending' AND lease_until < now()
+                 ORDER BY lease_until
+                 LIMIT 500
+                   FOR UPDATE OF delivery SKIP LOCKED) AS late
+         WHERE delivery.id = late_id
+        RETURNING delivery.id, message_id, late.conversation_id, identifier_id, channel, status, reason,
+                  repeated
+        """,
+        {"idempotent": list(idempotent), "reconcile": reconcile_seconds},
+    )
+
+
+async def retry_unknown(tx: Tx) -> list[Moved]:
+    """Queue deliveries again whose provider kept silent for the whole time; they are marked as repeated."""
+    return await tx.all(
+        Moved,
+        """
+        UPDATE conversations.delivery
+           SET status = 'queued', repeated = true, due_at = now(), changed_at = clock_timestamp(),
+               reason = 'The outcome stayed unknown; it is sent once more and may arrive twice.'
+          FROM (SELECT delivery.id AS silent_id, message.conversation_id
+                  FROM conversations.delivery
+                  JOIN conversations.message ON message.id = delivery.message_id
+                 WHERE status = 'unknown' AND due_at <= now()
+                 ORDER BY due_at
+                 LIMIT 500
+                   FOR UPDATE OF delivery SKIP LOCKED) AS silent
+         WHERE delivery.id = silent_id
+        RETURNING delivery.id, message_id, silent.conversation_id, identifier_id, channel, status, reason,
+                  repeated
+        """,
+    )
+
+
+async def cancel_queued(tx: Tx, message_id: MessageId) -> int:
+    """Take back what has not left yet; return how many deliveries that were."""
+    return await tx.run(
+        """
+        UPDATE conversations.delivery
+           SET status = 'cancelled', reason = 'It was taken back before it left.', changed_at = clock_timestamp()
+         WHERE message_id = %s AND status = 'queued' AND attempts = 0
+        """,
+        (message_id,),
+    )
+
+
+async def requeue(tx: Tx, delivery_id: DeliveryId) -> Moved | None:
+    """Send a failed delivery once more, at an agent's word."""
+    return await tx.one(
+        Moved,
+        """
+        UPDATE conversations.delivery
+           SET status = 'queued', due_at = now(), attempts = 0, reason = NULL, changed_at = clock_timestamp()
+          FROM conversations.message
+         WHERE delivery.id = %s AND delivery.status = 'failed' AND message.id = delivery.message_id
+        RETURNING delivery.id, message_id, message.conversation_id, delivery.identifier_id,
+                  delivery.channel, status, reason, repeated
+        """,
+        (delivery_id,),
+    )
