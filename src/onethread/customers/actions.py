@@ -2,15 +2,39 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from datetime import datetime
 
-from onethread.customers import store_identifier
-from onethread.customers.model import Recognised, Sighting
+from onethread.customers import events, store_evidence, store_identifier
+from onethread.customers.epochs import in_their_epoch, open_epoch
+from onethread.customers.model import (
+    BROWSERS,
+    SIGN_INS,
+    Asserted,
+    Cause,
+    EvidenceDraft,
+    Recognised,
+    Sighting,
+    in_words,
+)
+from onethread.customers.settling import settle
 from onethread.customers.store_identifier import Row
-from onethread.kernel.errors import NotFound
+from onethread.kernel.errors import Conflict, NotFound
 from onethread.kernel.identifier import Identifier
-from onethread.kernel.ids import CustomerId, IdentifierId
+from onethread.kernel.ids import CustomerId, EvidenceId, IdentifierId
 from onethread.kernel.text import one_line
 from onethread.platform.db import Tx
+from onethread.platform.events.log import append
+from onethread.platform.events.model import By, EventDraft
+
+__all__ = [
+    "assert_evidence",
+    "lock_customers",
+    "mark_not_same",
+    "open_epoch",
+    "recognise",
+    "revoke_evidence",
+    "unmark",
+]
 
 _MOST_NAME = 200
 _MOST_LOCALE = 35  # characters, RFC 5646 4.4.1
@@ -103,3 +127,97 @@ async def lock_customers(tx: Tx, customer_ids: Iterable[CustomerId]) -> dict[Cus
                 onward[id_] = successor
         asked = onward
     return current
+
+
+async def assert_evidence(tx: Tx, drafts: Sequence[EvidenceDraft]) -> Asserted:
+    """Believe a set of evidence: what is strong enough joins, the rest suggests.
+
+    Telling the same again changes nothing, and neither does joining somebody with themselves. A sign-in
+    on a browser on which somebody else had signed in goes to a new epoch of that browser.
+    Raises NotFound for an identifier that is not kept.
+    """
+    meant = [draft for draft in drafts if draft.a != draft.b]
+    named = sorted({end for draft in drafts for end in draft.ends})
+    kinds = await store_identifier.kinds_of(tx, named)
+    if missing := set(named) - kinds.keys():
+        raise NotFound("There is no such identifier.", identifier_id=str(min(missing)))
+    sign_ins = [d for d in meant if d.kind in SIGN_INS and (kinds[d.a] in BROWSERS) != (kinds[d.b] in BROWSERS)]
+    added = await _add(tx, [draft for draft in meant if draft not in sign_ins])
+    epoch_of: dict[IdentifierId, IdentifierId] = {}
+    if sign_ins:
+        settled, epoch_of = await in_their_epoch(tx, sign_ins, kinds)
+        added |= await _add(tx, settled)
+    customer_of = await store_identifier.customers_of(tx, [*named, *epoch_of.values()])
+    return Asserted(frozenset(added), customer_of, epoch_of)
+
+
+async def _add(tx: Tx, drafts: Sequence[EvidenceDraft]) -> set[EvidenceId]:
+    if not drafts:
+        return set()
+    fresh = set(await store_evidence.insert_evidence(tx, drafts))
+    new = {draft.id: draft for draft in drafts if draft.id in fresh}
+    if not new:
+        return fresh
+    causes = [Cause(id_, *draft.ends, draft.reason) for id_, draft in new.items()]
+    last = max(new.values(), key=lambda draft: draft.asserted_at)
+    told = [_evidence_added(draft) for draft in new.values()]
+    told += await settle(tx, causes, at=last.asserted_at, by=last.by)
+    for weak in await store_evidence.suggested_by(tx, list(new)):
+        fact = events.SuggestionMade(weak.evidence_id, weak.customer_id, weak.other_customer_id, weak.reason)
+        told.append(EventDraft(fact, last.asserted_at, by=last.by, identifier_id=weak.a))
+    await append(tx, told)
+    return fresh
+
+
+def _evidence_added(draft: EvidenceDraft) -> EventDraft:
+    low, high = draft.ends
+    fact = events.EvidenceAdded(draft.id, low, high, draft.kind, draft.reason)
+    return EventDraft(fact, draft.asserted_at, by=draft.by, identifier_id=draft.a)
+
+
+async def revoke_evidence(tx: Tx, ids: Sequence[EvidenceId], *, reason: str, by: By, now: datetime) -> None:
+    """Take evidence back: everybody is who they would be without it. What is revoked already stays so.
+
+    Raises NotFound for evidence that never was.
+    """
+    revoked = await store_evidence.revoke_evidence(tx, ids, at=now, by=in_words(by), reason=reason)
+    if missing := set(ids) - await store_evidence.known_evidence(tx, ids):
+        raise NotFound("There is no such evidence.", evidence_id=str(min(missing)))
+    if not revoked:
+        return
+    causes = [Cause(ends.id, ends.a, ends.b, reason) for ends in revoked]
+    loosened = {end for ends in revoked for end in (ends.a, ends.b)}
+    told = [
+        EventDraft(events.EvidenceRevoked(EvidenceId(e.id), e.a, e.b, reason), now, by=by, identifier_id=e.a)
+        for e in revoked
+    ]
+    told += await settle(tx, causes, at=now, by=by, loosened=loosened)
+    await append(tx, told)
+
+
+async def mark_not_same(tx: Tx, a: IdentifierId, b: IdentifierId, *, reason: str, by: By, now: datetime) -> None:
+    """Remember that two identifiers are not one person, whatever any evidence says.
+
+    Raises NotFound for an identifier that is not kept, Conflict for one and the same.
+    """
+    if a == b:
+        raise Conflict("An identifier cannot be told apart from itself.")
+    if len(await store_identifier.kinds_of(tx, [a, b])) < 2:
+        raise NotFound("There is no such identifier.")
+    mark = await store_evidence.insert_mark(tx, a, b, reason=reason, by=in_words(by), at=now)
+    if mark is None:
+        return
+    told = [EventDraft(events.NotSameMarked(a, b, reason), now, by=by, identifier_id=a)]
+    told += await settle(tx, [Cause(mark, a, b, reason)], at=now, by=by)
+    await append(tx, told)
+
+
+async def unmark(tx: Tx, pairs: Sequence[tuple[IdentifierId, IdentifierId]], *, by: By, now: datetime) -> None:
+    """Take marks back: what they kept apart may join again. Pairs without a mark are passed over."""
+    lifted = await store_evidence.revoke_marks(tx, pairs, by=in_words(by), at=now)
+    if not lifted:
+        return
+    told = [EventDraft(events.NotSameUnmarked(mark.a, mark.b), now, by=by, identifier_id=mark.a) for mark in lifted]
+    reason = "They are no longer marked as different people."
+    told += await settle(tx, [Cause(mark.id, mark.a, mark.b, reason) for mark in lifted], at=now, by=by)
+    await append(tx, told)

@@ -1,5 +1,6 @@
 """The nouns of identity: sightings, evidence, customers. Pure."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -106,6 +107,74 @@ class Asserted:
     added: frozenset[EvidenceId]
     customer_of: Mapping[IdentifierId, CustomerId]
     epoch_of: Mapping[IdentifierId, IdentifierId]
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why customers are being computed anew: evidence or a mark between two identifiers, in words."""
+
+    id: UUID
+    a: IdentifierId
+    b: IdentifierId
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Customers that became one (`merged`) or one that became several (`split`).
+
+    `identifier_ids` are those that belong to another customer now than before.
+    """
+
+    act: Literal["merged", "split"]
+    before: tuple[CustomerId, ...]
+    after: tuple[CustomerId, ...]
+    identifier_ids: tuple[IdentifierId, ...]
+    cause: str
+    causes: tuple[UUID, ...]
+
+
+def changes(
+    before: Mapping[IdentifierId, CustomerId], after: Mapping[IdentifierId, CustomerId], causes: Iterable[Cause]
+) -> list[Change]:
+    """Tell what happened to customers between two memberships of the same identifiers."""
+    became: defaultdict[CustomerId, set[CustomerId]] = defaultdict(set)
+    came_from: defaultdict[CustomerId, set[CustomerId]] = defaultdict(set)
+    for id_, old in before.items():
+        became[old].add(after[id_])
+        came_from[after[id_]].add(old)
+    told = list(causes)
+    splits = {old: news for old, news in became.items() if len(news) > 1}
+    merges = {new: olds for new, olds in came_from.items() if len(olds) > 1}
+    return [
+        *(_change("split", {old}, news, before, after, told) for old, news in splits.items()),
+        *(_change("merged", olds, {new}, before, after, told) for new, olds in merges.items()),
+    ]
+
+
+def _change(
+    act: Literal["merged", "split"],
+    olds: set[CustomerId],
+    news: set[CustomerId],
+    before: Mapping[IdentifierId, CustomerId],
+    after: Mapping[IdentifierId, CustomerId],
+    causes: list[Cause],
+) -> Change:
+    members = {id_ for id_, old in before.items() if old in olds and after[id_] in news}
+    told = [cause for cause in causes if cause.a in members or cause.b in members]
+    return Change(
+        act,
+        before=tuple(sorted(olds)),
+        after=tuple(sorted(news)),
+        identifier_ids=tuple(sorted(id_ for id_ in members if before[id_] != after[id_])),
+        cause=" ".join(dict.fromkeys(cause.reason for cause in told)),
+        causes=tuple(cause.id for cause in told),
+    )
+
+
+def in_words(by: By) -> str:
+    """Write who did something the way evidence keeps it: `agent:<id>`, `system`."""
+    return by.kind if by.id is None else f"{by.kind}:{by.id}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,6 +91,19 @@ def _evidence() -> None:
     """)
     op.execute("CREATE UNIQUE INDEX cannot_link_a_idx ON customers.cannot_link (a, b) WHERE revoked_at IS NULL")
     op.execute("CREATE INDEX cannot_link_b_idx ON customers.cannot_link (b) WHERE revoked_at IS NULL")
+    # Did anybody mark an identifier of the one as not the same person as an identifier of the other?
+    op.execute("""
+        CREATE FUNCTION customers.told_apart(one uuid, other uuid) RETURNS boolean
+        LANGUAGE sql STABLE PARALLEL SAFE AS $$
+            SELECT EXISTS (SELECT
+                             FROM customers.identifier AS mine
+                             JOIN customers.cannot_link AS mark
+                               ON mark.revoked_at IS NULL AND (mark.a = mine.id OR mark.b = mine.id)
+                             JOIN customers.identifier AS theirs
+                               ON theirs.id = CASE WHEN mark.a = mine.id THEN mark.b ELSE mark.a END
+                            WHERE mine.customer_id = one AND theirs.customer_id = other)
+        $$
+    """)
     op.execute("""
         CREATE TABLE customers.merge_log (
             id     uuid        PRIMARY KEY,

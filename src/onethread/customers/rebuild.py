@@ -1,0 +1,57 @@
+"""Everything derived, computed once more from the evidence alone, beside what the tables say."""
+
+from dataclasses import dataclass
+
+from onethread.customers import store_evidence as store
+from onethread.customers.matching import Link, Mark, Partition, customer_born_with, partition
+from onethread.customers.store_evidence import Held
+from onethread.kernel.ids import CustomerId
+from onethread.platform.db import Tx
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Something derived that is not what the evidence says."""
+
+    what: str
+    id: object
+    kept: object
+    computed: object
+
+
+async def differences(tx: Tx) -> list[Difference]:
+    """Compute all customers from all evidence and report what differs from the tables; it should be nothing."""
+    rules = await store.rules(tx)
+    held = await tx.all(
+        Held, "SELECT id, kind, scope, value, epoch, blocked, shared, customer_id FROM customers.identifier"
+    )
+    links = {
+        Link(*row): suppressed
+        for *row, suppressed in await tx.tuples(
+            """
+            SELECT id, a, b, kind, strength, source, source_ref, suppressed
+              FROM customers.evidence
+             WHERE revoked_at IS NULL
+            """
+        )
+    }
+    marks = await tx.all(Mark, "SELECT a, b FROM customers.cannot_link WHERE revoked_at IS NULL")
+    found = partition([one.node(complete=True) for one in held], [e for e in links if rules.joins(e)], marks, rules)
+    compared = [
+        *(Difference("customer of", one.id, one.customer_id, found.customer_of[one.id]) for one in held),
+        *(Difference("shared", one.id, one.shared, found.shared.get(one.id)) for one in held),
+        *(Difference("suppressed", link.id, was, found.suppressed.get(link.id)) for link, was in links.items()),
+        *await _customer_rows(tx, held, found),
+    ]
+    return [one for one in compared if one.kept != one.computed]
+
+
+async def _customer_rows(tx: Tx, held: list[Held], found: Partition) -> list[Difference]:
+    rows: dict[CustomerId, CustomerId | None] = dict(
+        await tx.tuples("SELECT id, superseded_by FROM customers.customer")
+    )
+    own = {customer_born_with(one.id) for one in held}
+    return [
+        *(Difference("superseded by", id_, rows.get(id_), found.superseded.get(id_)) for id_ in own),
+        *(Difference("row of customer", id_, id_ in rows, id_ in own) for id_ in own | rows.keys()),
+    ]
