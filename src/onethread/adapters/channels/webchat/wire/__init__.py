@@ -1,0 +1,1 @@
+"""The web chat's protocol: frames in, known shapes, frames out. Pure."""

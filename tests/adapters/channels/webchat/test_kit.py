@@ -1,0 +1,56 @@
+"""The web chat passes the suite every channel passes."""
+
+import json
+from collections.abc import Sequence
+from typing import ClassVar
+
+from onethread.channels.contract import Account, Channel, Handle, Hook, Media
+from tests.adapters.channels.webchat.payloads import (
+    account,
+    anas_browser,
+    brunos_browser,
+    channel,
+    event,
+    frame,
+    photo,
+    signed,
+)
+from tests.kits.channel import ChannelKit
+
+
+class TestTheKit(ChannelKit):
+    signature_headers = ("webhook-id", "webhook-timestamp", "webhook-signature")
+    never: ClassVar[dict[str, str]] = {
+        name: "our own database is the provider"
+        for name in ("TryLater", "Unreachable", "WindowClosed", "NeedsConsent", "NeedsAttention", "Unknown")
+    }
+
+    def channel(self) -> Channel:
+        return channel()
+
+    def account(self) -> Account:
+        return account
+
+    def signed(self, body: bytes) -> Hook:
+        return signed(body)
+
+    def hook_of_message(self, text: str, *, number: int = 1, sender: int = 1) -> Hook:
+        visitor = anas_browser if sender == 1 else brunos_browser
+        return signed(event(visitor, frame("message", f"m{number}", text=text)))
+
+    def hook_of_file(self) -> Hook:
+        return signed(event(anas_browser, frame("message", text="", files=[photo(anas_browser)])))
+
+    def unknown_bodies(self) -> Sequence[bytes]:
+        return [
+            json.dumps(event(anas_browser, frame("page_viewed", url="/shoes"))).encode(),
+            json.dumps(event(anas_browser, frame("typing", on=True))).encode(),
+            json.dumps(event(anas_browser, {"id": "1"})).encode(),
+            b"{}",
+        ]
+
+    def recipient(self) -> Handle:
+        return Handle("visitor", str(anas_browser), scope=str(account.id))
+
+    def stored_file(self) -> Media:
+        return Media("file:" + "ab" * 32, "invoice.pdf", "application/pdf", 1_000)
