@@ -88,6 +88,9 @@ class EmbeddedPostgres:
                     self._run("pg_ctl", "-D", str(self.cluster), "-m", "fast", "-w", "-t", str(_PATIENCE), "stop")
             finally:
                 os.close(last)
+            if self._sockets.parent != self._home:
+                with suppress(OSError):
+                    self._sockets.rmdir()
 
     def alive(self) -> bool:
         """Tell whether a server process exists for this data folder."""
