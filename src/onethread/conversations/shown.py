@@ -66,3 +66,10 @@ class ReactionShown(TypedDict):
     by_id: str
     emoji: str
     at: str
+
+
+class ReactionSeen(TypedDict):
+    """A reaction as the visitor sees it: whose side it is from, not whose it is."""
+
+    by: Literal["customer", "agent"]
+    emoji: str

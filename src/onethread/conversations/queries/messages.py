@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Final, LiteralString
 
 from onethread.conversations.model import Direction
-from onethread.conversations.shown import ContentShown, DeliveryShown, ReactionShown
+from onethread.conversations.shown import ContentShown, DeliveryShown, ReactionSeen, ReactionShown
 from onethread.kernel.ids import (
     AccountId,
     AgentId,
@@ -40,6 +40,7 @@ class MessageLine:
     automatic: bool
     edited_at: datetime | None
     unsent_at: datetime | None
+    external_id: str | None
     client_id: str | None
     deliveries: Sequence[DeliveryShown]
     reactions: Sequence[ReactionShown]
@@ -52,7 +53,7 @@ _LINE: Final[LiteralString] = """
                message.author_id, coalesce(message.author_name, identifier.name) AS author_name,
                message.at, message.recorded_at, message.content, message.answers_id, message.trust,
                message.trust_reason, message.automatic, message.edited_at, message.unsent_at,
-               message.client_id,
+               message.external_id, message.client_id,
                coalesce(sent.deliveries, '[]') AS deliveries,
                coalesce(felt.reactions, '[]')  AS reactions
           FROM conversations.message
@@ -121,6 +122,7 @@ class VisitorMessage:
     status: str | None
     external_id: str | None
     client_id: str | None
+    reactions: Sequence[ReactionSeen]
 
 
 async def visitor_messages(
@@ -140,7 +142,8 @@ async def visitor_messages(
         """
         SELECT message.id AS message_id, message.conversation_id, message.seq, message.direction,
                message.author_name, message.at, message.content, message.edited_at, message.unsent_at,
-               way.status, coalesce(message.external_id, way.external_id) AS external_id, message.client_id
+               way.status, coalesce(message.external_id, way.external_id) AS external_id, message.client_id,
+               coalesce(felt.reactions, '[]') AS reactions
           FROM conversations.message
           LEFT JOIN LATERAL (SELECT status, external_id
                                FROM conversations.delivery
@@ -148,6 +151,10 @@ async def visitor_messages(
                                 AND delivery.account_id = message.account_id
                               ORDER BY delivery.id
                               LIMIT 1) AS way ON message.direction = 'out'
+          LEFT JOIN LATERAL (SELECT jsonb_agg(jsonb_build_object('by', by_kind, 'emoji', emoji) ORDER BY at)
+                                    AS reactions
+                               FROM conversations.reaction
+                              WHERE reaction.message_id = message.id) AS felt ON true
          WHERE message.identifier_id = %(identifier)s
            AND message.account_id = %(account)s
            AND message.direction IN ('in', 'out')

@@ -127,6 +127,7 @@ def _for_visitor(event: Event, line: MessageLine | None) -> LiveFrame | None:
             "edited_at": line.edited_at.isoformat() if line.edited_at else None,
             "unsent_at": line.unsent_at.isoformat() if line.unsent_at else None,
             "status": status,
+            "external_id": line.external_id,
             "client_id": line.client_id,
             "reactions": [{"by": reaction["by_kind"], "emoji": reaction["emoji"]} for reaction in line.reactions],
         },
