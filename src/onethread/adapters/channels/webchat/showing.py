@@ -1,6 +1,6 @@
 """What was said in a conversation, as the visitor may see it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Final
 from uuid import UUID
 
@@ -32,6 +32,8 @@ def shown_message(message: VisitorMessage, visitor: UUID, link: Link) -> Reply:
         body.update(_said(unpack(message.content), link))
     if message.edited_at is not None:
         body["edited"] = message.edited_at
+    if message.reactions:
+        body["reactions"] = message.reactions
     return Reply(
         "message",
         id=str(message.message_id),
@@ -46,10 +48,9 @@ def shown_live(frame: Frame, visitor: UUID, link: Link) -> Reply | None:
     """Return what a live frame means to the visitor, None when it is nothing to them."""
     if frame.type in _SIGNALS:
         return Reply("typing", conv=_uuid(frame.data.get("conversation")), body={"on": bool(frame.data.get("on"))})
-    message = frame.data.get("message")
-    if not isinstance(message, Mapping):
+    if "message_id" not in frame.data:
         return None
-    return shown_message(msgspec.convert(message, VisitorMessage), visitor, link)
+    return shown_message(msgspec.convert(frame.data, VisitorMessage), visitor, link)
 
 
 def _said(content: Content, link: Link) -> dict[str, object]:

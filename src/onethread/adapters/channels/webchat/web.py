@@ -28,7 +28,7 @@ from onethread.kernel.text import one_line
 
 log = structlog.get_logger(__name__)
 
-BASE: Final = "/channels/webchat/{account}"
+BASE: Final = "/{account}"
 _PING_EVERY: Final = 15.0  # seconds
 _MAX_POST: Final = 8 * MAX_FRAME  # bytes: what gathered while a phone was in a tunnel
 _FORM_ROOM: Final = 16 * 1024  # bytes that a multipart form needs around its file
@@ -37,7 +37,7 @@ Serve = Callable[[Request, Account], Awaitable[Response]]
 
 
 def web_app(ports: Ports, tokens: Tokens, link: Link) -> ASGIApp:
-    """Return the application; it serves whole paths, `/channels/webchat/<account>/…`."""
+    """Return the application; what serves it takes `/channels/webchat` off the path."""
     pages = Pages(Desk(ports, tokens, link))
     routes = [
         Route(f"{BASE}/visitor", pages.door(pages.visitor), methods=["POST", "OPTIONS"]),
