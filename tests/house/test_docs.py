@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from onethread.access.model import PERMISSIONS
+from onethread.access.model import PERMISSIONS, PERMISSIONS_OF, ROLES
 from onethread.app.settings import Settings
 from tests.house.reading import ROOT, house
 
@@ -70,6 +70,16 @@ def test_every_command_is_explained() -> None:
 
 def test_every_permission_is_explained() -> None:
     compare("permissions.md", set(PERMISSIONS))
+
+
+def test_the_roles_told_are_the_roles_given() -> None:
+    text = (REFERENCE / "permissions.md").read_text(encoding="utf-8")
+    told = dict(re.findall(r"^## (\S+)\n.*?^Roles: ([^.]+)\.$", text, re.MULTILINE | re.DOTALL))
+    given = {
+        permission: ", ".join(role.replace("_", "-") for role in ROLES if permission in PERMISSIONS_OF[role])
+        for permission in PERMISSIONS
+    }
+    assert told == given
 
 
 def test_a_missing_heading_is_found() -> None:

@@ -27,8 +27,8 @@ def is_pure(module: Module) -> bool:
         return module.path not in ASKS_THE_TIME
     if module.room == "app":
         return False
-    # platform/events is a machine that happens to carry the name; its model is as pure as any.
-    names = [part for part in module.parts[1:] if (module.room, part) != ("platform", "events")]
+    # Machines that happen to carry such a name; the model beside them is as pure as any.
+    names = [part for part in module.parts[1:] if module.room != "platform" or part not in {"events", "wire"}]
     return any(part in PURE_FILES for part in names)
 
 
