@@ -1,6 +1,7 @@
 """Joining is believing evidence; parting is taking it back. Both are exact."""
 
 import asyncio
+import itertools
 from dataclasses import replace
 
 import pytest
@@ -108,12 +109,13 @@ async def test_a_mark_keeps_apart_until_it_is_lifted(tx: Tx) -> None:
     await say(tx, mail, browser)
     await say(tx, browser, phone, "token_link")
     assert await customer_of(tx, mail) == await customer_of(tx, phone)
-    await actions.mark_not_same(tx, mail, phone, reason="Mother and daughter.", by=AGENT, now=noon)
-    await actions.mark_not_same(tx, phone, mail, reason="Said twice.", by=AGENT, now=noon)
+    mark = await actions.mark_not_same(tx, mail, phone, reason="Mother and daughter.", by=AGENT, now=noon)
+    assert await actions.mark_not_same(tx, phone, mail, reason="Said twice.", by=AGENT, now=noon) == mark
     assert await customer_of(tx, mail) != await customer_of(tx, phone)
     assert await customer_of(tx, mail) == await customer_of(tx, browser)
     assert await differences(tx) == []
-    await actions.unmark(tx, [(phone, mail)], by=AGENT, now=noon)
+    await actions.unmark(tx, [mark], by=AGENT, now=noon)
+    await actions.unmark(tx, [mark], by=AGENT, now=noon)
     assert await customer_of(tx, mail) == await customer_of(tx, phone)
     assert await differences(tx) == []
 
@@ -137,6 +139,22 @@ async def test_a_family_phone_joins_nobody_once_it_is_known_to_be_one(tx: Tx) ->
         assert await differences(tx) == []
     await actions.revoke_evidence(tx, [last], reason="A mistake.", by=AGENT, now=noon)
     assert len({await customer_of(tx, id_) for id_ in (phone, *mails[:5])}) == 1
+    assert await differences(tx) == []
+
+
+async def test_a_value_the_company_blocks_joins_nobody(tx: Tx) -> None:
+    till = Identifier("external", "Walk-In", "till")
+    nobody, mail, phone = await come(tx, till, ANA, ANAS_PHONE)
+    await actions.assert_evidence(tx, [statement(nobody, mail), statement(nobody, phone)])
+    assert await customer_of(tx, mail) == await customer_of(tx, phone)
+    await actions.block_value(tx, "external", "walk-in", reason="Whoever pays cash.", by=AGENT, now=noon)
+    assert len({await customer_of(tx, id_) for id_ in (nobody, mail, phone)}) == 3
+    assert await differences(tx) == []
+    new = Identifier("external", "WALK-IN", "other till")
+    assert (await seen(tx, new))[new].blocked
+    await actions.unblock_value(tx, "external", "walk-in", by=AGENT, now=noon)
+    assert await customer_of(tx, mail) == await customer_of(tx, phone)
+    assert not (await seen(tx, new))[new].blocked
     assert await differences(tx) == []
 
 
@@ -180,6 +198,10 @@ async def test_what_is_not_there_is_refused(tx: Tx) -> None:
         await actions.mark_not_same(tx, mail, nobody, reason="?", by=AGENT, now=noon)
     with pytest.raises(Conflict):
         await actions.mark_not_same(tx, mail, mail, reason="?", by=AGENT, now=noon)
+    with pytest.raises(NotFound):
+        await actions.unmark(tx, [unknown_id()], by=AGENT, now=noon)
+    with pytest.raises(NotFound):
+        await actions.unblock_value(tx, "email", "nobody@example.com", by=AGENT, now=noon)
     with pytest.raises(NotFound):
         await actions.revoke_evidence(tx, [EvidenceId(unknown_id())], reason="?", by=AGENT, now=noon)
 
@@ -252,7 +274,7 @@ async def test_a_chain_told_link_by_link_at_once_is_one_customer(database: Datab
         async with database.transaction() as tx:
             await say(tx, a, b)
 
-    await asyncio.gather(*(tell(a, b) for a, b in zip(ids, ids[1:], strict=False)))
+    await asyncio.gather(*(tell(a, b) for a, b in itertools.pairwise(ids)))
     async with database.transaction() as tx:
         assert len({await customer_of(tx, id_) for id_ in ids}) == 1
         assert await differences(tx) == []

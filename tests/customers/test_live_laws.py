@@ -2,6 +2,7 @@
 
 import random
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 
@@ -26,7 +27,7 @@ async def test_the_tables_always_equal_a_rebuild_from_evidence(tx: Tx, seed: int
     await tx.run("UPDATE customers.rule SET shared_above = 2, most_in_group = 7")
     ids = await come(tx, *_identifiers(chance, 14))
     told: list[EvidenceId] = []
-    marked: list[tuple[IdentifierId, IdentifierId]] = []
+    marked: list[UUID] = []
     for step in range(25):
         now = noon + timedelta(minutes=step)
         act = chance.choices(["tell", "revoke", "mark", "unmark"], [6, 3, 1, 1])[0]
@@ -39,8 +40,7 @@ async def test_the_tables_always_equal_a_rebuild_from_evidence(tx: Tx, seed: int
             await actions.revoke_evidence(tx, some, reason="No.", by=AGENT, now=now)
         elif act == "mark":
             pair = tuple(chance.sample(ids, 2))
-            await actions.mark_not_same(tx, *pair, reason="No.", by=AGENT, now=now)
-            marked.append(pair)
+            marked.append(await actions.mark_not_same(tx, *pair, reason="No.", by=AGENT, now=now))
         elif act == "unmark" and marked:
             await actions.unmark(tx, chance.sample(marked, 1), by=AGENT, now=now)
         assert await differences(tx) == [], f"after {act}, step {step}"

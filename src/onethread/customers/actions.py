@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
+from uuid import UUID
 
 from onethread.customers import events, store_evidence, store_identifier
 from onethread.customers.epochs import in_their_epoch, open_epoch
@@ -19,7 +20,7 @@ from onethread.customers.model import (
 from onethread.customers.settling import settle
 from onethread.customers.store_identifier import Row
 from onethread.kernel.errors import Conflict, NotFound
-from onethread.kernel.identifier import Identifier
+from onethread.kernel.identifier import Identifier, IdentifierKind
 from onethread.kernel.ids import CustomerId, EvidenceId, IdentifierId
 from onethread.kernel.text import one_line
 from onethread.platform.db import Tx
@@ -28,11 +29,13 @@ from onethread.platform.events.model import By, EventDraft
 
 __all__ = [
     "assert_evidence",
+    "block_value",
     "lock_customers",
     "mark_not_same",
     "open_epoch",
     "recognise",
     "revoke_evidence",
+    "unblock_value",
     "unmark",
 ]
 
@@ -195,29 +198,52 @@ async def revoke_evidence(tx: Tx, ids: Sequence[EvidenceId], *, reason: str, by:
     await append(tx, told)
 
 
-async def mark_not_same(tx: Tx, a: IdentifierId, b: IdentifierId, *, reason: str, by: By, now: datetime) -> None:
-    """Remember that two identifiers are not one person, whatever any evidence says.
+async def mark_not_same(tx: Tx, a: IdentifierId, b: IdentifierId, *, reason: str, by: By, now: datetime) -> UUID:
+    """Remember that two identifiers are not one person, whatever any evidence says; return the mark.
 
     Raises NotFound for an identifier that is not kept, Conflict for one and the same.
     """
     if a == b:
         raise Conflict("An identifier cannot be told apart from itself.")
-    if len(await store_identifier.kinds_of(tx, [a, b])) < 2:
+    if len(await store_identifier.kinds_of(tx, [a, b])) < len((a, b)):
         raise NotFound("There is no such identifier.")
-    mark = await store_evidence.insert_mark(tx, a, b, reason=reason, by=in_words(by), at=now)
-    if mark is None:
-        return
-    told = [EventDraft(events.NotSameMarked(a, b, reason), now, by=by, identifier_id=a)]
-    told += await settle(tx, [Cause(mark, a, b, reason)], at=now, by=by)
-    await append(tx, told)
+    mark, fresh = await store_evidence.insert_mark(tx, a, b, reason=reason, by=in_words(by), at=now)
+    if fresh:
+        told = [EventDraft(events.NotSameMarked(a, b, reason), now, by=by, identifier_id=a)]
+        told += await settle(tx, [Cause(mark, a, b, reason)], at=now, by=by)
+        await append(tx, told)
+    return mark
 
 
-async def unmark(tx: Tx, pairs: Sequence[tuple[IdentifierId, IdentifierId]], *, by: By, now: datetime) -> None:
-    """Take marks back: what they kept apart may join again. Pairs without a mark are passed over."""
-    lifted = await store_evidence.revoke_marks(tx, pairs, by=in_words(by), at=now)
+async def unmark(tx: Tx, marks: Sequence[UUID], *, by: By, now: datetime) -> None:
+    """Take marks back: what they kept apart may join again. Raises NotFound for a mark that never was."""
+    lifted = await store_evidence.revoke_marks(tx, marks, by=in_words(by), at=now)
+    if missing := set(marks) - await store_evidence.known_marks(tx, marks):
+        raise NotFound("There is no such mark.", mark_id=str(min(missing)))
     if not lifted:
         return
     told = [EventDraft(events.NotSameUnmarked(mark.a, mark.b), now, by=by, identifier_id=mark.a) for mark in lifted]
     reason = "They are no longer marked as different people."
     told += await settle(tx, [Cause(mark.id, mark.a, mark.b, reason) for mark in lifted], at=now, by=by)
     await append(tx, told)
+
+
+async def block_value(tx: Tx, kind: IdentifierKind, value: str, *, reason: str, by: By, now: datetime) -> None:
+    """Say that a normalised value stands for nobody: identifiers with it stand alone from now on."""
+    await store_identifier.block_value(tx, kind, value.lower(), reason=reason, by=in_words(by), at=now)
+    flagged = await store_identifier.flag_blocked(tx, kind, value.lower(), blocked=True)
+    await _settle_alone(tx, flagged, reason, by=by, now=now)
+
+
+async def unblock_value(tx: Tx, kind: IdentifierKind, value: str, *, by: By, now: datetime) -> None:
+    """Take a value from that list again. Raises NotFound when it is not on it."""
+    if not await store_identifier.unblock_value(tx, kind, value.lower()):
+        raise NotFound("This value is not blocked.")
+    flagged = await store_identifier.flag_blocked(tx, kind, value.lower(), blocked=False)
+    await _settle_alone(tx, flagged, "This value is no longer blocked.", by=by, now=now)
+
+
+async def _settle_alone(tx: Tx, identifier_ids: Sequence[IdentifierId], reason: str, *, by: By, now: datetime) -> None:
+    if identifier_ids:
+        causes = [Cause(id_, id_, id_, reason) for id_ in identifier_ids]
+        await append(tx, await settle(tx, causes, at=now, by=by))

@@ -2,10 +2,9 @@
 
 from dataclasses import dataclass
 
-from onethread.customers import store_evidence as store
-from onethread.customers.matching import Link, Mark, Partition, customer_born_with, partition
+from onethread.customers import store_evidence, store_whole
+from onethread.customers.matching import Partition, customer_born_with, partition
 from onethread.customers.store_evidence import Held
-from onethread.kernel.ids import CustomerId
 from onethread.platform.db import Tx
 
 
@@ -21,21 +20,8 @@ class Difference:
 
 async def differences(tx: Tx) -> list[Difference]:
     """Compute all customers from all evidence and report what differs from the tables; it should be nothing."""
-    rules = await store.rules(tx)
-    held = await tx.all(
-        Held, "SELECT id, kind, scope, value, epoch, blocked, shared, customer_id FROM customers.identifier"
-    )
-    links = {
-        Link(*row): suppressed
-        for *row, suppressed in await tx.tuples(
-            """
-            SELECT id, a, b, kind, strength, source, source_ref, suppressed
-              FROM customers.evidence
-             WHERE revoked_at IS NULL
-            """
-        )
-    }
-    marks = await tx.all(Mark, "SELECT a, b FROM customers.cannot_link WHERE revoked_at IS NULL")
+    rules = await store_evidence.rules(tx)
+    held, links, marks = await store_whole.identifiers(tx), await store_whole.links(tx), await store_whole.marks(tx)
     found = partition([one.node(complete=True) for one in held], [e for e in links if rules.joins(e)], marks, rules)
     compared = [
         *(Difference("customer of", one.id, one.customer_id, found.customer_of[one.id]) for one in held),
@@ -47,9 +33,7 @@ async def differences(tx: Tx) -> list[Difference]:
 
 
 async def _customer_rows(tx: Tx, held: list[Held], found: Partition) -> list[Difference]:
-    rows: dict[CustomerId, CustomerId | None] = dict(
-        await tx.tuples("SELECT id, superseded_by FROM customers.customer")
-    )
+    rows = await store_whole.superseded(tx)
     own = {customer_born_with(one.id) for one in held}
     return [
         *(Difference("superseded by", id_, rows.get(id_), found.superseded.get(id_)) for id_ in own),

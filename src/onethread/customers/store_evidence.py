@@ -81,36 +81,44 @@ async def known_evidence(tx: Tx, ids: Sequence[EvidenceId]) -> set[EvidenceId]:
     return set(await tx.values("SELECT id FROM customers.evidence WHERE id = ANY (%b::uuid[])", (list(ids),)))
 
 
-async def insert_mark(tx: Tx, a: IdentifierId, b: IdentifierId, *, reason: str, by: str, at: datetime) -> UUID | None:
-    """Mark two identifiers as not one person; None when they are marked already."""
-    id_: UUID | None = await tx.value(
+async def insert_mark(
+    tx: Tx, a: IdentifierId, b: IdentifierId, *, reason: str, by: str, at: datetime
+) -> tuple[UUID, bool]:
+    """Mark two identifiers as not one person; return the mark and whether it is new."""
+    low, high = sorted((a, b))
+    fresh: UUID | None = await tx.value(
         """
         INSERT INTO customers.cannot_link (id, a, b, reason, marked_by, marked_at)
-        VALUES (%s, least(%s::uuid, %s::uuid), greatest(%s::uuid, %s::uuid), %s, %s, %s)
+        VALUES (%s, %s, %s, %s, %s, %s)
             ON CONFLICT (a, b) WHERE revoked_at IS NULL DO NOTHING
         RETURNING id
         """,
-        (new_id(), a, b, a, b, reason, by, at),
+        (new_id(), low, high, reason, by, at),
     )
-    return id_
+    if fresh is not None:
+        return fresh, True
+    held: UUID = await tx.value(
+        "SELECT id FROM customers.cannot_link WHERE a = %s AND b = %s AND revoked_at IS NULL", (low, high)
+    )
+    return held, False
 
 
-async def revoke_marks(
-    tx: Tx, pairs: Sequence[tuple[IdentifierId, IdentifierId]], *, by: str, at: datetime
-) -> list[Ends]:
+async def revoke_marks(tx: Tx, ids: Sequence[UUID], *, by: str, at: datetime) -> list[Ends]:
     """Take marks back; return those that held until now."""
     return await tx.all(
         Ends,
         """
-        UPDATE customers.cannot_link AS mark
+        UPDATE customers.cannot_link
            SET revoked_at = %s, revoked_by = %s
-          FROM unnest(%b::uuid[], %b::uuid[]) AS given (a, b)
-         WHERE mark.a = least(given.a, given.b) AND mark.b = greatest(given.a, given.b)
-           AND mark.revoked_at IS NULL
-        RETURNING mark.id, mark.a, mark.b
+         WHERE id = ANY (%b::uuid[]) AND revoked_at IS NULL
+        RETURNING id, a, b
         """,
-        (at, by, [a for a, _ in pairs], [b for _, b in pairs]),
+        (at, by, list(ids)),
     )
+
+
+async def known_marks(tx: Tx, ids: Sequence[UUID]) -> set[UUID]:
+    return set(await tx.values("SELECT id FROM customers.cannot_link WHERE id = ANY (%b::uuid[])", (list(ids),)))
 
 
 async def sign_ins_on(tx: Tx, epochs: Mapping[IdentifierId, int]) -> dict[IdentifierId, list[EarlierSignIn]]:

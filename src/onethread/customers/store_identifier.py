@@ -193,6 +193,40 @@ async def lock_epochs(tx: Tx, identifier_ids: Sequence[IdentifierId]) -> list[Ep
     )
 
 
+async def block_value(tx: Tx, kind: IdentifierKind, value: str, *, reason: str, by: str, at: datetime) -> None:
+    """Put a value (lower case) on the company's list of values that stand for nobody."""
+    await tx.run(
+        """
+        INSERT INTO customers.blocked_value (kind, value, reason, blocked_by, blocked_at)
+        VALUES (%s, %s, %s, %s, %s)
+            ON CONFLICT (kind, value) DO UPDATE SET reason = excluded.reason
+        """,
+        (kind, value, reason, by, at),
+    )
+
+
+async def unblock_value(tx: Tx, kind: IdentifierKind, value: str) -> bool:
+    """Take a value from the list; tell whether it was there."""
+    return bool(await tx.run("DELETE FROM customers.blocked_value WHERE kind = %s AND value = %s", (kind, value)))
+
+
+async def flag_blocked(tx: Tx, kind: IdentifierKind, value: str, *, blocked: bool) -> list[IdentifierId]:
+    """Flag kept identifiers of a value (lower case) by the list; return those that changed."""
+    return await tx.values(
+        """
+        UPDATE customers.identifier
+           SET blocked = %s
+         WHERE id IN (SELECT id
+                        FROM customers.identifier
+                       WHERE kind = %s AND lower(value) = %s AND blocked <> %s
+                       ORDER BY id
+                         FOR NO KEY UPDATE)
+        RETURNING id
+        """,
+        (blocked, kind, value, blocked),
+    )
+
+
 async def customers_of(tx: Tx, identifier_ids: Sequence[IdentifierId]) -> dict[IdentifierId, CustomerId]:
     rows = await tx.tuples(
         "SELECT id, customer_id FROM customers.identifier WHERE id = ANY (%b::uuid[])",
