@@ -31,7 +31,6 @@ from onethread.conversations.queries.messages import MessageLine, SharedDraft
 from onethread.conversations.shown import ContentShown
 from onethread.customers.queries import parse_identifier
 from onethread.kernel.errors import Invalid, NotFound
-from onethread.kernel.identifier import Identifier
 from onethread.kernel.ids import (
     AccountId,
     AgentId,
@@ -292,7 +291,7 @@ async def send_message(request: Request, actor: Acting, conversation_id: Convers
     async with house.database.transaction() as tx:
         row = await look(tx, actor, conversation_id)
         brand = await _brand(tx, row.brand_id)
-        say = _say(body, brand, _hold(actor, body, brand))
+        say = _say(actor, body, brand)
         spoken = await actions.send(tx, actor, desk, conversation_id, say, house.clock())
         return await _line(tx, spoken)
 
@@ -328,7 +327,7 @@ async def start_conversation(request: Request, actor: Acting, body: StartBody) -
     desk = await house.desks()
     async with house.database.transaction() as tx:
         brand = await _brand_to_speak_for(tx, actor, body.brand_id)
-        say = _say(body, brand, _hold(actor, body, brand))
+        say = _say(actor, body, brand)
         if say.to is None:
             raise Invalid("Say whom to write to.", field="to")
         spoken = await actions.start(tx, actor, desk, brand.id, say, house.clock(), name=body.name)
@@ -533,26 +532,17 @@ def _is_number(words: str) -> bool:
     return words.isascii() and words.isdigit() and len(words) < 18
 
 
-def _say(body: SayBody, brand: Brand, hold: timedelta) -> Say:
+def _say(actor: Actor, body: SayBody, brand: Brand) -> Say:
+    """Read what is to be said. Letters of people wait as long as their brand says; machines do not hesitate."""
     return Say(
         content=body.content(),
-        to=None if body.to is None else _identifier(body.to, brand),
+        to=None if body.to is None else parse_identifier(body.to, brand.default_country),
         over=body.account_id,
         answers=body.answers,
-        hold=hold,
+        hold=None if body.hold_seconds is None else timedelta(seconds=body.hold_seconds),
+        hold_letters=timedelta(seconds=brand.undo_seconds if actor.kind == "agent" else 0),
         client_id=body.client_id,
     )
-
-
-def _identifier(written: str, brand: Brand) -> Identifier:
-    return parse_identifier(written, brand.default_country)
-
-
-def _hold(actor: Actor, body: SayBody, brand: Brand) -> timedelta:
-    """Say how long a message waits so that it can be taken back: people's letters as their brand says."""
-    if body.hold_seconds is not None:
-        return timedelta(seconds=body.hold_seconds)
-    return timedelta(seconds=brand.undo_seconds) if actor.kind == "agent" else timedelta(0)
 
 
 async def _brand(tx: Tx, brand_id: BrandId) -> Brand:

@@ -68,6 +68,11 @@ class Sender:
             group.create_task(self._write(), name="sender:write")
             group.create_task(self._sweep(), name="sender:sweep")
 
+    @property
+    def busy(self) -> bool:
+        """Tell whether something is on its way or not written down yet."""
+        return bool(self._under_way or self._results)
+
     async def drain(self) -> None:
         """Wait for what is on its way and write down what became of it."""
         if self._under_way:

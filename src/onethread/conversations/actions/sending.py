@@ -60,14 +60,16 @@ class Say:
     """What somebody wants to say, and how, as far as they care.
 
     `to` and `over` choose an address and an account; else the customer's last way is taken.
-    `hold` is how long a letter waits so that it can be taken back; a chat leaves at once. `client_id` makes a repeat harmless.
+    `hold` is how long the message waits so that it can be taken back; left open, letters wait for
+    `hold_letters` and chats leave at once. `client_id` makes a repeat harmless.
     """
 
     content: Content
     to: Identifier | None = None
     over: AccountId | None = None
     answers: MessageId | None = None
-    hold: timedelta = timedelta(0)
+    hold: timedelta | None = None
+    hold_letters: timedelta = timedelta(0)
     client_id: str | None = None
 
 
@@ -102,7 +104,9 @@ async def send(tx: Tx, actor: Actor, desk: Desk, conversation_id: ConversationId
     if channel.declaration.capabilities.subject and content.subject is None:
         content = replace(content, subject=desired.subject or None)
     decide_send(content, way.reach, channel.declaration)
-    hold = say.hold if channel.declaration.capabilities.subject else timedelta(0)
+    hold = say.hold
+    if hold is None:
+        hold = say.hold_letters if channel.declaration.capabilities.subject else timedelta(0)
     return await _write(tx, actor, row, way, replace(say, content=content, hold=hold), now)
 
 
@@ -267,7 +271,7 @@ async def _write(tx: Tx, actor: Actor, row: Locked, way: Way, say: Say, now: dat
         account_id=way.account.id,
         channel=way.account.channel,
         identifier_id=way.identifier.id,
-        due_at=now + say.hold,
+        due_at=now + (say.hold or timedelta(0)),
     )
     await delivery_store.insert_deliveries(tx, [delivery])
     if row.status != "open":

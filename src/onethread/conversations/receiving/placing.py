@@ -277,6 +277,7 @@ async def _write(tx: Tx, board: Board) -> None:
     ]
     if wanted:
         await message_store.want_media(tx, wanted)
+        tx.ring("media")
 
 
 def _new(row: Row) -> NewConversation:
