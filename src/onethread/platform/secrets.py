@@ -93,6 +93,10 @@ class Secrets:
             return None
         return body[_EXPIRY_BYTES:]
 
+    def stable_key(self, purpose: str) -> bytes:
+        """Return a key (32 bytes) for marks that must still be known years later, when keys were added since."""
+        return _derived(self._keys[-1], purpose)
+
 
 def new_key() -> str:
     """Return a fresh key as it is written in the key file."""

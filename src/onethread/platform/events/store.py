@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from onethread.kernel.ids import ConversationId, EventId
+from onethread.kernel.ids import BrandId, ConversationId, EventId
 from onethread.platform.db import Tx
 from onethread.platform.events.model import CursorLag, DeadLetter, Event, EventDraft
 
@@ -67,9 +67,15 @@ async def insert_events(tx: Tx, drafts: Sequence[EventDraft]) -> None:
 
 
 async def events_between(
-    tx: Tx, after: int, upto: int, *, limit: int, types: Sequence[str] | None = None
+    tx: Tx,
+    after: int,
+    upto: int,
+    *,
+    limit: int,
+    types: Sequence[str] | None = None,
+    brands: Sequence[BrandId] | None = None,
 ) -> list[Event]:
-    """Return events with after < seq <= upto in order; `types` None means every type."""
+    """Return events with after < seq <= upto in order; `types` and `brands` None mean every one."""
     return await tx.all(
         Event,
         """
@@ -79,10 +85,17 @@ async def events_between(
           FROM platform.event
          WHERE seq > %(after)s AND seq <= %(upto)s
            AND (%(types)s::text[] IS NULL OR type = ANY (%(types)s::text[]))
+           AND (%(brands)s::uuid[] IS NULL OR brand_id = ANY (%(brands)s::uuid[]))
          ORDER BY seq
          LIMIT %(limit)s
         """,
-        {"after": after, "upto": upto, "types": None if types is None else list(types), "limit": limit},
+        {
+            "after": after,
+            "upto": upto,
+            "types": None if types is None else list(types),
+            "brands": None if brands is None else list(brands),
+            "limit": limit,
+        },
     )
 
 

@@ -1,0 +1,1 @@
+"""Strangers' protocols, each in its own folder."""

@@ -1,0 +1,99 @@
+"""Serves: the house and its site in one process, until told to stop."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import structlog
+import uvicorn
+
+from onethread.app.build import House, open_house
+from onethread.app.settings import Settings
+from onethread.app.web import Site
+
+log = structlog.get_logger(__name__)
+
+_LET_FINISH: Final = 3  # seconds that open requests have when we are told to stop
+_BACKLOG: Final = 2048
+
+
+async def serve(settings: Settings, *, ready: Callable[[House], None]) -> None:
+    """Serve until SIGTERM or SIGINT; `ready` is called once, when the address answers."""
+    listening = _listen(settings.host, settings.port)
+    port = listening.getsockname()[1]
+    settings = settings.model_copy(update={"port": port})
+    stop = asyncio.Event()
+    with listening, _told(stop):
+        async with open_house(settings) as house:
+            server = _Server(_config(settings, Site(house)))
+            serving = asyncio.create_task(server.serve(sockets=[listening]), name="http")
+            told = asyncio.create_task(stop.wait(), name="stop")
+            try:
+                await asyncio.wait({serving, asyncio.create_task(server.begun.wait())}, return_when="FIRST_COMPLETED")
+                if server.begun.is_set():
+                    ready(house)
+                await asyncio.wait({serving, told}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                told.cancel()
+                server.should_exit = True
+                await serving
+                log.info("http.stopped")
+
+
+class _Server(uvicorn.Server):
+    """uvicorn that says when it has begun, and leaves it to us when to stop."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.begun = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.begun.set()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _config(settings: Settings, site: Site) -> uvicorn.Config:
+    return uvicorn.Config(
+        site,
+        http="httptools",
+        ws="websockets-sansio",
+        loop="none",
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        proxy_headers=True,
+        forwarded_allow_ips=list(settings.trusted_proxies),
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=_LET_FINISH,
+        ws_max_size=1 << 20,
+        h11_max_incomplete_event_size=64 * 1024,
+    )
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Take the address before anything is started, so that a port in use is said at once."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    listening.setblocking(False)
+    return listening
+
+
+@contextmanager
+def _told(stop: asyncio.Event) -> Iterator[None]:
+    """Set `stop` on the signals that mean it."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        yield
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
