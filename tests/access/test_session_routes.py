@@ -56,12 +56,12 @@ async def test_the_cookie_is_for_our_pages_only(house: House, founded: Founded) 
         assert "secure" not in cookie  # a trial on one's own machine
 
 
-@pytest.mark.parametrize("public_url", ["https://shop.example", "http://shop.example", "http://10.0.0.5:8000"])
-async def test_elsewhere_the_cookie_travels_encrypted_only(house: House, founded: Founded, public_url: str) -> None:
-    house.access = AccessRules(public_url)
-    async with browser(house) as here:
-        answer = await here.post("session", json={"email": OWNER.email, "password": PASSWORD})
-        assert "; secure" in answer.headers["set-cookie"].lower()
+async def test_elsewhere_the_cookie_travels_encrypted_only(house: House, founded: Founded) -> None:
+    for public_url in ("https://shop.example", "http://shop.example", "http://10.0.0.5:8000"):
+        house.access = AccessRules(public_url)
+        async with browser(house) as here:
+            answer = await here.post("session", json={"email": OWNER.email, "password": PASSWORD})
+            assert "; secure" in answer.headers["set-cookie"].lower(), public_url
 
 
 async def test_a_write_with_the_cookie_alone_is_refused(house: House, founded: Founded) -> None:
@@ -84,11 +84,11 @@ async def test_a_form_of_a_foreign_site_signs_nobody_in(house: House, founded: F
         assert COOKIE not in here.cookies
 
 
-@pytest.mark.parametrize("cookie", ["", "x", "%00", "a" * 5000])
-async def test_an_invented_session_is_nobodys(house: House, founded: Founded, cookie: str) -> None:
-    async with browser(house) as here:
-        here.cookies.set(COOKIE, cookie)
-        assert (await here.get("me")).status_code == 401
+async def test_an_invented_session_is_nobodys(house: House, founded: Founded) -> None:
+    for cookie in ("", "x", "%00", "a" * 5000):
+        async with browser(house) as here:
+            here.cookies.set(COOKIE, cookie)
+            assert (await here.get("me")).status_code == 401, cookie
 
 
 async def test_a_session_ends_by_itself(house: House, founded: Founded) -> None:
@@ -226,11 +226,11 @@ async def test_the_last_use_of_a_key_is_written_once_a_minute(house: House, foun
     ]
 
 
-@pytest.mark.parametrize("header", ["Bearer", "Bearer ", "Bearer otk_x", "Bearer é", "Basic b2xnYTpw", "otk_x"])
-async def test_an_invented_key_is_nobodys(house: House, founded: Founded, header: str) -> None:
+async def test_an_invented_key_is_nobodys(house: House, founded: Founded) -> None:
     async with browser(house) as machine:
-        answer = await machine.get("me", headers=[(b"authorization", header.encode("latin-1"))])
-        assert answer.status_code == 401
+        for header in ("Bearer", "Bearer ", "Bearer otk_x", "Bearer é", "Basic b2xnYTpw", "otk_x"):
+            answer = await machine.get("me", headers=[(b"authorization", header.encode("latin-1"))])
+            assert answer.status_code == 401, header
 
 
 async def test_a_key_has_no_account_of_its_own(house: House, founded: Founded) -> None:
