@@ -102,10 +102,12 @@ async def test_returning_screens_miss_nothing_and_see_nothing_twice_while_much_h
                 await ring(database, number)
 
         async def restless() -> list[object]:
-            seen, last = [], 0
+            seen: list[object] = []
+            last = 0
             while len(seen) < total:
                 screen = hub.subscribe(["bells"])
-                frames = await broadcaster.replay(["bells"], after=last, upto=hub.position)
+                frames: list[LiveFrame | Frame] = []
+                frames += await broadcaster.replay(["bells"], after=last, upto=hub.position)
                 if len(seen) + len(frames) < total:
                     frames += await screen.take()
                 seen += [frame.data["number"] for frame in frames]

@@ -1,5 +1,6 @@
 """Everything that is served over HTTP, as one ASGI callable."""
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -10,7 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 import onethread
 from onethread.access import api as access
-from onethread.app import health, media, operations
+from onethread.app import health, live, media, operations
 from onethread.app.build import House
 from onethread.app.guard import Guard
 from onethread.app.problems import MEDIA_TYPE, Problem, speak_problems
@@ -27,6 +28,7 @@ ROOMS: Final[tuple[Callable[[], APIRouter], ...]] = (
     channels.router,
     conversations.router,
     operations.router,
+    live.router,
 )
 _CHANNELS: Final = "/channels/"
 _HOOKS: Final = "/hooks/"
@@ -77,6 +79,11 @@ def make_api(*, docs: bool = False) -> FastAPI:
     for room in ROOMS:
         app.include_router(room(), prefix=PREFIX)
     return app
+
+
+def describe() -> str:
+    """Return the description of the API as it is committed: sorted, indented, with a line feed at the end."""
+    return json.dumps(make_api().openapi(), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 class Api(FastAPI):

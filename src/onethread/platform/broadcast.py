@@ -12,7 +12,7 @@ from onethread.platform.db import Database, Tx
 from onethread.platform.events import store
 from onethread.platform.events.log import Log
 from onethread.platform.events.model import Event
-from onethread.platform.live import Behind, Frame, Hub, LiveFrame
+from onethread.platform.live import Behind, Hub, LiveFrame
 
 log = structlog.get_logger(__name__)
 
@@ -39,7 +39,7 @@ class Broadcaster:
             upto = await self._log.beyond(at)
             at = await self._publish(at, upto)
 
-    async def replay(self, topics: Collection[str], *, after: int, upto: int) -> list[Frame]:
+    async def replay(self, topics: Collection[str], *, after: int, upto: int) -> list[LiveFrame]:
         """Return the frames of these topics with after < seq <= upto, in order.
 
         `upto` is the hub's position when the screen subscribed. Raises Behind when it is too much.
@@ -52,16 +52,16 @@ class Broadcaster:
         if upto - after > _FARTHEST:
             raise Behind
         wanted = frozenset(topics)
-        frames: list[Frame] = []
+        found: list[LiveFrame] = []
         while after < upto:
             async with self._database.transaction() as tx:
                 events = await store.events_between(tx, after, upto, limit=_BATCH)
                 lives = await self._hydrate(tx, events) if events else []
-            frames.extend(Frame(live.seq, live.type, live.data) for live in lives if not wanted.isdisjoint(live.topics))
-            if len(frames) > _MOST:
+            found.extend(live for live in lives if not wanted.isdisjoint(live.topics))
+            if len(found) > _MOST:
                 raise Behind
             after = events[-1].seq if len(events) == _BATCH else upto
-        return frames
+        return found
 
     async def _require_known(self, after: int) -> None:
         """Another process may be a little ahead of us; a position that nobody handed out is from a lost past."""

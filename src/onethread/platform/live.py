@@ -32,6 +32,16 @@ class LiveFrame:
     type: str
     data: Mapping[str, object]
 
+    @property
+    def text(self) -> str:
+        """The frame as JSON: `{"seq":…,"type":…,"data":{…}}`."""
+        return frame_text(self.seq, self.type, self.data)
+
+
+def frame_text(seq: int | None, type_: str, data: Mapping[str, object]) -> str:
+    """Return a frame as screens read it."""
+    return _encode({"seq": seq, "type": type_, "data": data}).decode()
+
 
 @dataclass(frozen=True, slots=True)
 class Signal:
@@ -67,7 +77,7 @@ class Frame:
     def text(self) -> str:
         """The frame as JSON: `{"seq":…,"type":…,"data":{…}}`."""
         if self._text is None:
-            self._text = _encode({"seq": self.seq, "type": self.type, "data": self.data}).decode()
+            self._text = frame_text(self.seq, self.type, self.data)
         return self._text
 
 
