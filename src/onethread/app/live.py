@@ -38,7 +38,7 @@ _TRY_AGAIN: Final = 1013
 _BROKEN: Final = 1011
 
 Topics = Annotated[list[Annotated[str, Meta(max_length=80)]], Meta(max_length=screen.MOST_TOPICS)]
-Position = Annotated[int, Meta(ge=0, lt=1 << 63)]
+Position = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
 
 
 class House(screen.House, Protocol):
