@@ -134,9 +134,7 @@ async def test_an_unsend_that_overtakes_its_message_waits_for_it(world: World) -
 async def test_a_message_after_closing_reopens_and_a_robot_does_not(world: World) -> None:
     await world.hear(Call("m1", "ana", text="Hello"))
     (row,) = await world.inbox()
-    await world.value(
-        "UPDATE conversations.conversation SET status = 'closed', closed_at = now() RETURNING 1"
-    )
+    await world.value("UPDATE conversations.conversation SET status = 'closed', closed_at = now() RETURNING 1")
     await world.value("UPDATE conversations.inbox_row SET status = 'closed', unread = 0 RETURNING 1")
     await world.hear(Call("m2", "ana", text="I am on holiday", automatic=True))
     (row,) = await world.inbox()
@@ -189,9 +187,7 @@ async def test_parked_receipts_can_be_replayed(world: World) -> None:
     from onethread.channels import actions
 
     await world.hear(Call("bad", "ana", "crash", text="boom"))
-    await world.value(
-        """UPDATE channels.receipt SET body = '{"id":"bad","who":"ana","text":"mended"}' RETURNING 1"""
-    )
+    await world.value("""UPDATE channels.receipt SET body = '{"id":"bad","who":"ana","text":"mended"}' RETURNING 1""")
     async with world.database.transaction() as tx:
         lanes = await actions.replay_receipts(tx, SYSTEM, None)
     assert len(lanes) == 1

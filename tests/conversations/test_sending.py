@@ -47,9 +47,7 @@ async def answer(world: World, text: str = "On its way", **how: object) -> Spoke
 
 async def delivery(world: World) -> tuple[str, str | None, bool]:
     async with world.database.transaction() as tx:
-        rows = await tx.tuples(
-            "SELECT status, reason, repeated FROM conversations.delivery ORDER BY id DESC LIMIT 1"
-        )
+        rows = await tx.tuples("SELECT status, reason, repeated FROM conversations.delivery ORDER BY id DESC LIMIT 1")
     return rows[0][0], rows[0][1], rows[0][2]
 
 
@@ -232,7 +230,9 @@ async def test_a_bounce_fails_what_was_sent_and_stops_the_address(world: World) 
     await world.send_all()
     assert spoken.delivery_id is not None
     await world.hear(
-        Call("b1", "-", "status", target=reference_of(spoken.delivery_id), status="failed", text="5.1.1", permanent=True)
+        Call(
+            "b1", "-", "status", target=reference_of(spoken.delivery_id), status="failed", text="5.1.1", permanent=True
+        )
     )
     assert (await delivery(world))[:2] == ("failed", "5.1.1")
     assert await world.value("SELECT reason FROM conversations.suppression") == "5.1.1"
@@ -296,3 +296,27 @@ def test_failed_gives_way_to_better_news_only() -> None:
     assert climbs("sent", "failed")
     assert not climbs("cancelled", "sent")
     assert not climbs("read", "delivered")
+
+
+async def test_marketing_carries_a_link_that_stops_it_and_only_it(world: World, can: TinCan) -> None:
+    await answer(world, "Ten per cent off", purpose="marketing")
+    await answer(world, "Your order is ready")
+    await world.send_all()
+    offer, service = can.sent
+    assert service.unsubscribe_url is None
+    assert offer.unsubscribe_url is not None
+    desk = await world.desks()
+    wish = desk.unsubscribe.read(offer.unsubscribe_url.rpartition("/")[2])
+    assert wish is not None
+    async with world.database.transaction() as tx:
+        await actions.unsubscribe(tx, wish, utc_now())
+    with pytest.raises(CannotSend, match="unsubscribed"):
+        await answer(world, "Twenty per cent off", purpose="marketing")
+    await answer(world, "Your order has left")
+
+
+@pytest.mark.parametrize("token", ["", "x", "A" * 60, "é", "====", "-" * 38])
+def test_a_link_that_is_not_ours_is_nobodys_wish(token: str) -> None:
+    from onethread.conversations.unsubscribing import UnsubscribeLinks
+
+    assert UnsubscribeLinks("http://x", KEY).read(token) is None

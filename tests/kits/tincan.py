@@ -147,7 +147,11 @@ class TinCan:
                 return KnownAs(who, claims, at)
             case "status":
                 return StatusCame(
-                    call.status, at, external_id=call.target, reason=call.text, permanent=call.permanent  # type: ignore[arg-type]
+                    call.status,
+                    at,
+                    external_id=call.target,
+                    reason=call.text,
+                    permanent=call.permanent,  # type: ignore[arg-type]
                 )
             case "reaction":
                 return ReactionCame(who, call.target, call.text or None, at)

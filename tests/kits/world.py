@@ -21,6 +21,7 @@ from onethread.conversations.queries.inbox import InboxRow, View
 from onethread.conversations.queries.messages import MessageLine
 from onethread.conversations.receiving.receiver import Receiver
 from onethread.conversations.sender import Sender
+from onethread.conversations.unsubscribing import UnsubscribeLinks
 from onethread.kernel.clock import utc_now
 from onethread.kernel.ids import AccountId, BrandId, ConversationId
 from onethread.platform.db import Database
@@ -66,7 +67,7 @@ class World:
                 )
                 account_ids[can.name] = line.id
         accounts = Accounts(database, secrets_)
-        desks = Desks(database, accounts, by_name, KEY)
+        desks = Desks(database, accounts, by_name, KEY, UnsubscribeLinks("http://127.0.0.1", KEY))
         receiver = Receiver(database, desks)
         reception = Reception(database, accounts, receiver.tell)
         return cls(

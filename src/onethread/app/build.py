@@ -30,6 +30,7 @@ from onethread.conversations.jobs import end_snoozes
 from onethread.conversations.media import MediaFetcher
 from onethread.conversations.receiving.receiver import Receiver
 from onethread.conversations.sender import Sender
+from onethread.conversations.unsubscribing import UnsubscribeLinks
 from onethread.kernel.clock import utc_now
 from onethread.kernel.errors import Refused
 from onethread.platform.broadcast import Broadcaster
@@ -91,6 +92,7 @@ class House:
     channels: Mapping[str, Channel]
     accounts: Accounts
     desks: Desks
+    unsubscribe: UnsubscribeLinks
     receiver: Receiver
     reception: Reception
     sender: Sender
@@ -107,8 +109,7 @@ async def open_ground(settings: Settings, *, connections: int | None = None) -> 
 
     Raises NotMigrated for a database of the operator's that lacks migrations, ServerFailed, Unavailable.
     """
-    async with AsyncExitStack() as stack:
-        embedded, conninfo = await _server(settings, stack)
+    async with open_server(settings) as (embedded, conninfo):
         missing = await asyncio.to_thread(migrate.pending, conninfo)
         if missing and embedded is None:
             raise NotMigrated(f"Run `onethread migrate` first; missing: {', '.join(missing)}.")
@@ -116,8 +117,30 @@ async def open_ground(settings: Settings, *, connections: int | None = None) -> 
             await asyncio.to_thread(migrate.upgrade, conninfo)
         database = Database(conninfo, connections=connections or settings.database_connections)
         await database.open()
-        stack.push_async_callback(database.close)
-        yield Ground(settings, database, open_secrets(settings), embedded)
+        try:
+            yield Ground(settings, database, open_secrets(settings), embedded)
+        finally:
+            await database.close()
+
+
+@asynccontextmanager
+async def open_server(settings: Settings) -> AsyncIterator[tuple[EmbeddedPostgres | None, str]]:
+    """Start or join the database server; give it (None: the operator's) and its connection string."""
+    if settings.database_url is not None:
+        yield None, settings.database_url.get_secret_value()
+        return
+    embedded = EmbeddedPostgres(settings.data)
+    conninfo = await asyncio.to_thread(embedded.start)
+    try:
+        yield embedded, conninfo
+    finally:
+        await asyncio.to_thread(embedded.stop)
+
+
+async def bring_up_to_date(settings: Settings) -> list[str]:
+    """Apply the missing migrations; return their names."""
+    async with open_server(settings) as (_, conninfo):
+        return await asyncio.to_thread(migrate.upgrade, conninfo)
 
 
 @asynccontextmanager
@@ -151,7 +174,8 @@ async def _build(ground: Ground, stack: AsyncExitStack) -> House:
 
     channels = open_channels(Machines(files, secrets, media.link))
     accounts = Accounts(database, secrets)
-    desks = Desks(database, accounts, channels, secrets.stable_key("conversations.reply"))
+    unsubscribe = UnsubscribeLinks(settings.address, secrets.stable_key("conversations.unsubscribe"))
+    desks = Desks(database, accounts, channels, secrets.stable_key("conversations.reply"), unsubscribe)
     receiver = Receiver(database, desks)
     reception = Reception(database, accounts, receiver.tell)
     sender = Sender(database, desks)
@@ -176,6 +200,7 @@ async def _build(ground: Ground, stack: AsyncExitStack) -> House:
         channels=channels,
         accounts=accounts,
         desks=desks,
+        unsubscribe=unsubscribe,
         receiver=receiver,
         reception=reception,
         sender=sender,
@@ -217,15 +242,6 @@ async def _stop(house: House) -> None:
             await house.crew.stop()
             await house.sender.drain()
     log.info("house.stopped")
-
-
-async def _server(settings: Settings, stack: AsyncExitStack) -> tuple[EmbeddedPostgres | None, str]:
-    if settings.database_url is not None:
-        return None, settings.database_url.get_secret_value()
-    embedded = EmbeddedPostgres(settings.data)
-    conninfo = await asyncio.to_thread(embedded.start)
-    stack.push_async_callback(asyncio.to_thread, embedded.stop)
-    return embedded, conninfo
 
 
 def open_secrets(settings: Settings) -> Secrets:

@@ -16,10 +16,12 @@ from onethread.app.build import House
 from onethread.app.guard import Guard
 from onethread.app.problems import MEDIA_TYPE, Problem, speak_problems
 from onethread.app.repeats import Repeats
+from onethread.app.unsubscribe import UnsubscribeDoor
 from onethread.channels import api as channels
 from onethread.channels.door import HookDoor
 from onethread.channels.ports import ServesWeb
 from onethread.conversations import api as conversations
+from onethread.conversations.unsubscribing import PATH as UNSUBSCRIBE
 
 PREFIX: Final = "/api/v1"
 # One line a room: its routes.
@@ -40,6 +42,7 @@ class Site:
     def __init__(self, house: House) -> None:
         self._door = HookDoor(house.database, house.accounts, house.channels, house.reception)
         self._media = Guard(house.media)
+        self._unsubscribe = Guard(UnsubscribeDoor(house.database, house.unsubscribe, house.clock))
         self._channels: Mapping[str, ASGIApp] = {
             name: channel.web(house.ports) for name, channel in house.channels.items() if isinstance(channel, ServesWeb)
         }
@@ -54,6 +57,8 @@ class Site:
             name = path.removeprefix(_CHANNELS).partition("/")[0]
             app = self._channels.get(name, self._api)
             scope["root_path"] = _CHANNELS + name if app is not self._api else ""
+        elif path.startswith(UNSUBSCRIBE):
+            app = self._unsubscribe
         elif path.startswith(media.PATH):
             app = self._media
         else:

@@ -24,7 +24,7 @@ from onethread.conversations.api_shapes import (
     Text,
 )
 from onethread.conversations.desk import Desks
-from onethread.conversations.model import Status, pack
+from onethread.conversations.model import Purpose, Status, pack
 from onethread.conversations.queries import inbox, messages
 from onethread.conversations.queries.inbox import InboxRow, View
 from onethread.conversations.queries.messages import MessageLine, SharedDraft
@@ -65,6 +65,7 @@ class SayBody(ContentBody):
     to: IdentifierText | None = None
     account_id: AccountId | None = None
     answers: MessageId | None = None
+    purpose: Purpose = "service"
     hold_seconds: Annotated[int, Field(ge=0, le=120)] | None = None
     client_id: ClientId | None = None
 
@@ -539,6 +540,7 @@ def _say(actor: Actor, body: SayBody, brand: Brand) -> Say:
         to=None if body.to is None else parse_identifier(body.to, brand.default_country),
         over=body.account_id,
         answers=body.answers,
+        purpose=body.purpose,
         hold=None if body.hold_seconds is None else timedelta(seconds=body.hold_seconds),
         hold_letters=timedelta(seconds=brand.undo_seconds if actor.kind == "agent" else 0),
         client_id=body.client_id,

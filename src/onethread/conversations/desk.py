@@ -9,6 +9,7 @@ from onethread.access import queries as access
 from onethread.channels.accounts import Accounts
 from onethread.channels.contract import Channel
 from onethread.conversations.receiving.batch import BrandRules, Desk
+from onethread.conversations.unsubscribing import UnsubscribeLinks
 from onethread.kernel.ids import BrandId
 from onethread.platform.db import Database
 
@@ -24,11 +25,13 @@ class Desks:
         accounts: Accounts,
         channels: Mapping[str, Channel],
         token_key: bytes,
+        unsubscribe: UnsubscribeLinks,
     ) -> None:
         self._database = database
         self._accounts = accounts
         self._channels = channels
         self._token_key = token_key
+        self._unsubscribe = unsubscribe
         self._brands: dict[BrandId, BrandRules] = {}
         self._read_at = float("-inf")
 
@@ -46,4 +49,5 @@ class Desks:
             self._brands = {
                 brand.id: BrandRules(brand.default_country, timedelta(days=brand.reopen_days)) for brand in brands
             }
-        return Desk(self._channels, await self._accounts.by_id(), self._brands, self._token_key)
+        accounts = await self._accounts.by_id()
+        return Desk(self._channels, accounts, self._brands, self._token_key, self._unsubscribe)

@@ -30,6 +30,7 @@ from onethread.kernel.ids import (
 
 Status = Literal["open", "snoozed", "closed"]
 Direction = Literal["in", "out", "note"]
+Purpose = Literal["service", "marketing"]
 DeliveryStatus = Literal["queued", "sending", "unknown", "sent", "delivered", "read", "failed", "cancelled"]
 
 PREVIEW: Final = 160  # characters of the last message that a list shows
@@ -311,6 +312,7 @@ class MessageDraft:
     author_name: str | None = None
     external_id: str | None = None
     answers_id: MessageId | None = None
+    purpose: Purpose = "service"
     trust: str | None = None
     trust_reason: str | None = None
     automatic: bool = False

@@ -32,6 +32,7 @@ from onethread.conversations.receiving.batch import Desk
 from onethread.conversations.store import deliveries as store
 from onethread.conversations.store import messages as message_store
 from onethread.conversations.store.deliveries import Claimed, Moved, Result
+from onethread.conversations.unsubscribing import Unsubscribe
 from onethread.kernel.clock import utc_now
 from onethread.kernel.errors import Unavailable
 from onethread.kernel.ids import AccountId, DeliveryId
@@ -254,9 +255,16 @@ def _outgoing(desk: Desk, claimed: Claimed, leaving: Leaving) -> Outgoing:
         answers=tuple(leaving.answers),
         token=reply_token(desk.token_key, leaving.conversation_id, leaving.value),
         target=leaving.target,
+        unsubscribe_url=_unsubscribe_url(desk, claimed, leaving),
         emoji=claimed.emoji,
         repeated=claimed.repeated,
     )
+
+
+def _unsubscribe_url(desk: Desk, claimed: Claimed, leaving: Leaving) -> str | None:
+    if leaving.purpose != "marketing":
+        return None
+    return desk.unsubscribe.link(Unsubscribe(leaving.identifier_id, claimed.channel))
 
 
 def _result(desk: Desk, claimed: Claimed, outcome: Outcome) -> Result:

@@ -24,6 +24,7 @@ from onethread.conversations.actions.sending import (
     take_back,
     unsend,
 )
+from onethread.conversations.actions.stopping import unsubscribe
 
 __all__ = [
     "Say",
@@ -45,5 +46,6 @@ __all__ = [
     "start",
     "take_back",
     "unsend",
+    "unsubscribe",
     "wake_due",
 ]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from onethread.channels.contract import Account, Capabilities
-from onethread.conversations.model import Address, CannotSend, Reach, reach
+from onethread.conversations.model import Address, CannotSend, Purpose, Reach, reach
 from onethread.conversations.queries import addresses as queries
 from onethread.conversations.queries.addresses import Desired, Known
 from onethread.conversations.receiving.batch import Desk
@@ -23,13 +23,15 @@ class Way:
     account: Account
 
 
-async def ways_to(tx: Tx, desk: Desk, customer_id: CustomerId, brand_id: BrandId, now: datetime) -> list[Way]:
+async def ways_to(
+    tx: Tx, desk: Desk, customer_id: CustomerId, brand_id: BrandId, now: datetime, *, purpose: Purpose = "service"
+) -> list[Way]:
     """Return every way to a customer over the brand's accounts, those last heard first."""
     known = await queries.known_addresses(tx, customer_id)
     suppressed = {
         (one.identifier_id, one.channel): one.reason
         for one in await queries.suppressions(tx, [one.id for one in known])
-        if one.purpose in {"all", "service"}
+        if one.purpose in {"all", purpose}
     }
     ways = []
     for identifier in known:

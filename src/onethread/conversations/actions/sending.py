@@ -23,6 +23,7 @@ from onethread.conversations.model import (
     CannotSend,
     Continue,
     MessageDraft,
+    Purpose,
     choose_conversation,
     decide_send,
     preview_of,
@@ -68,6 +69,7 @@ class Say:
     to: Identifier | None = None
     over: AccountId | None = None
     answers: MessageId | None = None
+    purpose: Purpose = "service"
     hold: timedelta | None = None
     hold_letters: timedelta = timedelta(0)
     client_id: str | None = None
@@ -94,7 +96,7 @@ async def send(tx: Tx, actor: Actor, desk: Desk, conversation_id: ConversationId
     desired = await addresses.answering(tx, row.conversation_id)
     if desired is None:
         raise NotFound("There is no such conversation.")
-    ways = await ways_to(tx, desk, desired.customer_id, row.brand_id, now)
+    ways = await ways_to(tx, desk, desired.customer_id, row.brand_id, now, purpose=say.purpose)
     to = await _identifier_id(tx, say.to) if say.to is not None else None
     if say.to is not None and to is None:
         raise CannotSend(f"{say.to} is not an address of this customer.")
@@ -308,6 +310,7 @@ def _draft(actor: Actor, row: Locked, say: Say, now: datetime, *, direction: str
         author_id=AgentId(actor.id) if actor.id is not None else None,
         author_name=actor.name,
         answers_id=say.answers,
+        purpose=say.purpose,
         client_id=say.client_id,
     )
 

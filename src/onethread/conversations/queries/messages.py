@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, LiteralString
 
-from onethread.conversations.model import Direction
+from onethread.conversations.model import Direction, Purpose
 from onethread.conversations.shown import ContentShown, DeliveryShown, ReactionSeen, ReactionShown
 from onethread.kernel.ids import (
     AccountId,
@@ -35,6 +35,7 @@ class MessageLine:
     recorded_at: datetime
     content: ContentShown
     answers_id: MessageId | None
+    purpose: Purpose
     trust: str | None
     trust_reason: str | None
     automatic: bool
@@ -51,7 +52,8 @@ _LINE: Final[LiteralString] = """
                message.account_id, message.identifier_id,
                identifier.kind || ':' || identifier.value AS identifier,
                message.author_id, coalesce(message.author_name, identifier.name) AS author_name,
-               message.at, message.recorded_at, message.content, message.answers_id, message.trust,
+               message.at, message.recorded_at, message.content, message.answers_id, message.purpose,
+               message.trust,
                message.trust_reason, message.automatic, message.edited_at, message.unsent_at,
                message.external_id, message.client_id,
                coalesce(sent.deliveries, '[]') AS deliveries,

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from onethread.conversations.model import Purpose
 from onethread.kernel.identifier import IdentifierKind
-from onethread.kernel.ids import AccountId, BrandId, ConversationId, DeliveryId, MessageId
+from onethread.kernel.ids import AccountId, BrandId, ConversationId, DeliveryId, IdentifierId, MessageId
 from onethread.platform.db import Tx
 
 
@@ -27,6 +28,8 @@ class Leaving:
     subject: str
     author_name: str | None
     at: datetime
+    purpose: Purpose
+    identifier_id: IdentifierId
     target: str | None
     answers: Sequence[str]
     brand_name: str
@@ -41,7 +44,8 @@ async def leaving(tx: Tx, ids: Sequence[DeliveryId]) -> dict[DeliveryId, Leaving
         SELECT delivery.id AS delivery_id, message.id AS message_id, message.conversation_id,
                delivery.account_id, conversation.brand_id, identifier.kind, identifier.scope,
                identifier.value, identifier.name, identifier.locale, message.content,
-               conversation.subject, message.author_name, message.at,
+               conversation.subject, message.author_name, message.at, message.purpose,
+               delivery.identifier_id,
                (SELECT coalesce(message.external_id, first.external_id)
                   FROM conversations.delivery AS first
                  WHERE first.message_id = message.id AND first.account_id = delivery.account_id

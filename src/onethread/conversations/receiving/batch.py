@@ -27,6 +27,7 @@ from onethread.channels.contract import (
     UnsendCame,
 )
 from onethread.channels.model import KeptReceipt, Settled
+from onethread.conversations.unsubscribing import UnsubscribeLinks
 from onethread.customers.model import Sighting
 from onethread.kernel.identifier import Identifier
 from onethread.kernel.ids import AccountId, BrandId
@@ -46,12 +47,13 @@ DEFAULT_RULES: Final = BrandRules(default_country="US", reopen=timedelta(days=14
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """What the receiver works with. `token_key` is the key of our reply tokens."""
+    """What the receiver and the sender work with. `token_key` is the key of our reply tokens."""
 
     channels: Mapping[str, Channel]
     accounts: Mapping[AccountId, Account]
     brands: Mapping[BrandId, BrandRules]
     token_key: bytes
+    unsubscribe: UnsubscribeLinks
 
     def rules(self, brand_id: BrandId) -> BrandRules:
         return self.brands.get(brand_id, DEFAULT_RULES)

@@ -22,16 +22,16 @@ async def insert_messages(tx: Tx, drafts: Sequence[MessageDraft]) -> None:
         """
         INSERT INTO conversations.message
                (id, conversation_id, seq, direction, channel, account_id, identifier_id, author_id,
-                author_name, at, external_id, answers_id, content, trust, trust_reason, automatic,
-                receipt_seq, client_id)
+                author_name, at, external_id, answers_id, purpose, content, trust, trust_reason,
+                automatic, receipt_seq, client_id)
         SELECT id, conversation_id, seq, direction, channel, account_id, identifier_id, author_id,
-               author_name, at, external_id, answers_id, content::jsonb, trust, trust_reason, automatic,
-               receipt_seq, client_id
+               author_name, at, external_id, answers_id, purpose, content::jsonb, trust, trust_reason,
+               automatic, receipt_seq, client_id
           FROM unnest(%b::uuid[], %b::uuid[], %b::int[], %s::text[], %s::text[], %b::uuid[], %b::uuid[],
                       %b::uuid[], %s::text[], %b::timestamptz[], %s::text[], %b::uuid[], %s::text[],
-                      %s::text[], %s::text[], %b::bool[], %b::bigint[], %s::text[])
+                      %s::text[], %s::text[], %s::text[], %b::bool[], %b::bigint[], %s::text[])
                AS given (id, conversation_id, seq, direction, channel, account_id, identifier_id,
-                         author_id, author_name, at, external_id, answers_id, content, trust,
+                         author_id, author_name, at, external_id, answers_id, purpose, content, trust,
                          trust_reason, automatic, receipt_seq, client_id)
         """,
         (
@@ -47,6 +47,7 @@ async def insert_messages(tx: Tx, drafts: Sequence[MessageDraft]) -> None:
             [draft.at for draft in drafts],
             [draft.external_id for draft in drafts],
             [draft.answers_id for draft in drafts],
+            [draft.purpose for draft in drafts],
             [_encode(pack(draft.content)).decode() for draft in drafts],
             [draft.trust for draft in drafts],
             [draft.trust_reason for draft in drafts],

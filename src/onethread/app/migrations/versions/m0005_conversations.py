@@ -85,6 +85,7 @@ def upgrade() -> None:
             recorded_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
             external_id     text,
             answers_id      uuid,
+            purpose         text        NOT NULL DEFAULT 'service' CHECK (purpose IN ('service', 'marketing')),
             content         jsonb       NOT NULL,
             trust           text,
             trust_reason    text,
