@@ -1,7 +1,6 @@
 """Builds the house from its settings, starts everything in order and stops it in the other."""
 
 import asyncio
-import gc
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -151,10 +150,6 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         await house.subscribers.prepare()
         _start(house, ground.embedded)
         stack.push_async_callback(_stop, house)
-        # What lives now lives for good: the collector need not look at it again (p99 24 -> 8.5 ms).
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(50_000, 20, 20)
         yield house
 
 

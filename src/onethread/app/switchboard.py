@@ -1,6 +1,7 @@
 """Who hears which event: the nervous system on one page."""
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from onethread.conversations import queries as conversations
 from onethread.conversations.jobs import SEARCH_HEARS, index_words
@@ -9,6 +10,9 @@ from onethread.platform.events.model import Event
 from onethread.platform.events.subscribers import Subscriber
 from onethread.platform.live import LiveFrame
 from onethread.platform.webhooks.sender import Sender as Webhooks
+
+# The names of their cursors, for who looks at them from outside.
+HEARERS: Final = frozenset({"webhooks", "search"})
 
 
 def subscribers(*, webhooks: Webhooks) -> Sequence[Subscriber]:

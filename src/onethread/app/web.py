@@ -22,11 +22,14 @@ from onethread.channels.door import HookDoor
 from onethread.channels.ports import ServesWeb
 from onethread.conversations import api as conversations
 from onethread.conversations.unsubscribing import PATH as UNSUBSCRIBE
+from onethread.customers import api as customers
+from onethread.customers import api as customers
 
 PREFIX: Final = "/api/v1"
 # One line a room: its routes.
 ROOMS: Final[tuple[Callable[[], APIRouter], ...]] = (
     access.router,
+    customers.router,
     channels.router,
     conversations.router,
     operations.router,

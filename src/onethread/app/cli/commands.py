@@ -1,26 +1,20 @@
 """The verbs: serve, migrate, demo, user, key, account, receipts, doctor, backup, restore, openapi."""
 
 import sys
-from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated
 
 import typer
 import uvloop
 from pydantic import ValidationError
 
-from onethread.app.cli.saying import Said, fail, say
-from onethread.app.settings import Settings
+from onethread.access import queries
+from onethread.app.cli import accounts, backup, demo, doctor, people, receipts
+from onethread.app.cli.running import Data, run, settings_of
+from onethread.app.cli.saying import Said, fail, say, tell
 from onethread.kernel.errors import Refused
 from onethread.platform import logs
 from onethread.platform.embedded import ServerFailed
-
-T = TypeVar("T")
-
-Data = Annotated[
-    Path | None,
-    typer.Option("--data", help="The data folder.", envvar="ONETHREAD_DATA", show_default="data"),
-]
 
 app = typer.Typer(
     name="onethread",
@@ -45,20 +39,6 @@ def main() -> None:
         fail("\n".join(f"{_variable(error['loc'])}: {error['msg']}" for error in wrong.errors()))
 
 
-def settings_of(data: Path | None, **given: object) -> Settings:
-    """Return the settings of the environment, with what the command line says in their place."""
-    said = {name: value for name, value in {"data": data, **given}.items() if value is not None}
-    settings = Settings()
-    return Settings.model_validate({**settings.model_dump(), **said}) if said else settings
-
-
-def run(work: Coroutine[Any, Any, T], *, quiet: bool = True) -> T:
-    """Run one command; `quiet` shows warnings only."""
-    settings = Settings()
-    logs.configure(level="warning" if quiet and settings.log_level == "info" else settings.log_level)
-    return uvloop.run(work)
-
-
 @app.callback()
 def onethread() -> None:
     """Every channel. One customer. One thread."""
@@ -77,10 +57,50 @@ def serve(
     settings = settings_of(data, host=host, port=port)
     logs.configure(level=settings.log_level, form=settings.log_format)
 
-    def ready(house: House) -> None:
+    async def ready(house: House) -> None:
         say(f"Onethread answers at {house.settings.address}")
+        async with house.database.transaction() as tx:
+            if not await queries.is_founded(tx):
+                tell("Nobody may sign in yet: onethread user create you@example.com")
 
     uvloop.run(serve_until_told(settings, ready=ready))
+
+
+@app.command()
+def migrate(data: Data = None) -> None:
+    """Bring the database to the newest schema."""
+    from onethread.app.build import bring_up_to_date
+
+    applied = run(bring_up_to_date(settings_of(data)))
+    say(f"Applied: {', '.join(applied)}." if applied else "Nothing to do: the database is up to date.")
+
+
+@app.command()
+def openapi(
+    check: Annotated[bool, typer.Option("--check", help="Only tell whether docs/openapi.json is current.")] = False,
+    path: Annotated[Path, typer.Option(help="Where the description is kept.")] = Path("docs/openapi.json"),
+) -> None:
+    """Write the description of the API, or check that the kept one is current."""
+    from onethread.app.web import describe
+
+    text = describe()
+    if not check:
+        path.write_text(text, encoding="utf-8")
+        say(f"Written to {path}.")
+    elif not path.exists() or path.read_text(encoding="utf-8") != text:
+        raise Said(f"{path} is not what the routes are now. Run `onethread openapi` and look at the difference.")
+    else:
+        say(f"{path} is current.")
+
+
+app.add_typer(people.users, name="user")
+app.add_typer(people.keys_, name="key")
+app.add_typer(accounts.accounts, name="account")
+app.add_typer(receipts.receipts, name="receipts")
+app.command("doctor")(doctor.doctor)
+app.command("backup")(backup.backup)
+app.command("restore")(backup.restore)
+app.command("demo")(demo.demo)
 
 
 def _variable(place: tuple[int | str, ...]) -> str:
