@@ -7,6 +7,7 @@ from datetime import datetime
 
 import httpx
 from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 
 from onethread.access.acting import CSRF_HEADER
@@ -52,6 +53,11 @@ def application(house: House) -> FastAPI:
     @app.exception_handler(Refused)
     async def refused(request: Request, no: Refused) -> JSONResponse:
         return JSONResponse({"code": no.code, "detail": no.detail, **no.fields}, status_code=no.status)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, wrong: RequestValidationError) -> JSONResponse:
+        # FastAPI's own answer repeats the input, which may be text no answer can carry.
+        return JSONResponse({"code": "invalid", "detail": [error["msg"] for error in wrong.errors()]}, status_code=422)
 
     return app
 

@@ -258,6 +258,12 @@ async def test_a_provider_that_names_another_issuer_is_not_trusted(scene: Scene)
         assert (await here.get("session/oidc")).status_code == 401
 
 
+async def test_a_slash_at_the_end_of_the_issuer_is_nobodys_mistake(scene: Scene) -> None:
+    scene.provider.slash = "/"
+    async with browser(scene.house) as here:
+        assert (await scene.through(here)).status_code == 303
+
+
 async def test_without_a_provider_there_is_no_such_door(database: Database, secrets: Secrets, founded: Founded) -> None:
     async with browser(House(database, secrets)) as here:
         assert (await here.get("session/oidc")).status_code == 404

@@ -44,6 +44,7 @@ class Provider:
     """The provider. Tests set `lies` (claims put over the true ones) and the person at the keyboard."""
 
     issuer: str = ""
+    slash: str = ""  # some providers' names end in one
     now: int = 0
     subject: str = "0001"
     email: str = "olga@cornershop.example"
@@ -81,7 +82,7 @@ class Provider:
             return Response(status_code=503)
         return JSONResponse(
             {
-                "issuer": self.issuer,
+                "issuer": self.issuer + self.slash,
                 "authorization_endpoint": f"{self.issuer}/authorize",
                 "token_endpoint": f"{self.issuer}/token",
                 "jwks_uri": f"{self.issuer}/keys",
@@ -102,7 +103,7 @@ class Provider:
             return Response(status_code=400)
         code = secrets.token_urlsafe(16)
         self.grants[code] = Grant(asked["code_challenge"], asked["redirect_uri"], asked["nonce"])
-        back = urlencode({"code": code, "state": asked["state"], "iss": self.issuer})
+        back = urlencode({"code": code, "state": asked["state"], "iss": self.issuer + self.slash})
         return RedirectResponse(f"{asked['redirect_uri']}?{back}", status_code=302)
 
     async def _token(self, request: Request) -> Response:
@@ -117,7 +118,7 @@ class Provider:
 
     def _id_token(self, nonce: str) -> str:
         claims = {
-            "iss": self.issuer,
+            "iss": self.issuer + self.slash,
             "sub": self.subject,
             "aud": CLIENT_ID,
             "exp": self.now + 300,

@@ -17,7 +17,7 @@ from onethread.access.actions.brands import NewBrand
 from onethread.access.actions.sign_in import SignedIn
 from onethread.access.api_shapes import Body, Code, Email, Locale, Name, Password, Secret, TimeZone, house_of
 from onethread.access.model import AccessRules, Role
-from onethread.access.oidc import SignOn, SignOnFailed
+from onethread.access.oidc import SignOn, SignOnFailed, is_same_issuer
 from onethread.kernel.errors import NotFound
 
 routes = APIRouter(tags=["access"])
@@ -167,7 +167,7 @@ async def finish_sign_on(
     provider = _provider(house.sign_on)
     if not kept or not hmac.compare_digest(kept.encode(), state.encode()):
         raise SignOnFailed("This sign-in was not begun in this browser. Start again from the sign-in page.")
-    if not code or iss not in (None, provider.provider.issuer):
+    if not code or (iss is not None and not is_same_issuer(iss, provider.provider.issuer)):
         raise SignOnFailed("The organisation's sign-in server did not let you in.")
     returned = await sign_on.finish_sign_on(
         house.database,

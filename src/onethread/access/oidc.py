@@ -175,7 +175,8 @@ class SignOn:
             return self._metadata
         issuer = self.provider.issuer
         metadata = _read(await self._got(issuer.rstrip("/") + "/.well-known/openid-configuration"), _Metadata)
-        if metadata.issuer != issuer:
+        # Whether an issuer ends in a slash is decided over there; people who configure us rarely know.
+        if not is_same_issuer(metadata.issuer, issuer):
             raise _failed("the provider names another issuer than the one configured")
         self._metadata, self._metadata_at = metadata, now
         return metadata
@@ -196,6 +197,11 @@ class SignOn:
         if answer.status_code != 200:
             raise _unreachable()
         return answer
+
+
+def is_same_issuer(one: str, other: str) -> bool:
+    """Compare two issuers, a slash at the end aside."""
+    return one.rstrip("/") == other.rstrip("/")
 
 
 def _challenge(verifier: str) -> str:

@@ -41,8 +41,8 @@ class SmtpPostman:
         security: Security = "starttls",
         timeout: float = 20.0,
     ) -> None:
-        self._host = host
-        self._port = port
+        self.host = host
+        self.port = port
         self._sender = sender
         self._sender_name = sender_name
         self._username = username
@@ -57,8 +57,8 @@ class SmtpPostman:
                 self._message(to, subject, text, html),
                 sender=self._sender,
                 recipients=[to],
-                hostname=self._host,
-                port=self._port,
+                hostname=self.host,
+                port=self.port,
                 username=self._username,
                 password=self._password,
                 use_tls=self._security == "tls",
