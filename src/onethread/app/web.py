@@ -23,7 +23,6 @@ from onethread.channels.ports import ServesWeb
 from onethread.conversations import api as conversations
 from onethread.conversations.unsubscribing import PATH as UNSUBSCRIBE
 from onethread.customers import api as customers
-from onethread.customers import api as customers
 
 PREFIX: Final = "/api/v1"
 # One line a room: its routes.
