@@ -182,7 +182,7 @@ async def cursor_lags(tx: Tx) -> list[CursorLag]:
         """
         SELECT cursor.name,
                cursor.seq,
-               greatest(log.last_value - cursor.seq, 0) AS behind,
+               greatest(CASE WHEN log.is_called THEN log.last_value ELSE 0 END - cursor.seq, 0) AS behind,
                oldest.recorded_at                       AS oldest_unread_at
           FROM platform.cursor
          CROSS JOIN platform.event_seq AS log
