@@ -14,8 +14,7 @@ from onethread.access.jobs import keep_posting
 from onethread.access.model import AccessRules, OidcProvider
 from onethread.access.oidc import SignOn
 from onethread.adapters.channels import Machines, open_channels
-from onethread.app import switchboard
-from onethread.app.housekeeping import keep_house
+from onethread.app import housekeeping, switchboard
 from onethread.app.media import MediaLinks
 from onethread.app.migrations import migrate
 from onethread.app.settings import Settings
@@ -39,6 +38,7 @@ from onethread.platform.events.log import Log
 from onethread.platform.events.subscribers import Subscribers
 from onethread.platform.files import Files
 from onethread.platform.idempotency import Idempotency
+from onethread.platform.jobs import Jobs
 from onethread.platform.live import Hub
 from onethread.platform.outward import Bounds, open_client
 from onethread.platform.postman import Postman, SmtpPostman
@@ -98,6 +98,7 @@ class House:
     fetcher: MediaFetcher
     webhooks: Webhooks
     idempotency: Idempotency
+    jobs: Jobs
     ports: Ports
     crew: Crew
 
@@ -148,6 +149,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
     async with open_ground(settings) as ground, AsyncExitStack() as stack:
         house = await _build(ground, stack)
         await house.subscribers.prepare()
+        await housekeeping.make_room(house.database)
         _start(house, ground.embedded)
         stack.push_async_callback(_stop, house)
         yield house
@@ -174,6 +176,8 @@ async def _build(ground: Ground, stack: AsyncExitStack) -> House:
     receiver = Receiver(database, desks)
     reception = Reception(database, accounts, receiver.tell)
     sender = Sender(database, desks)
+    jobs = Jobs(database.conninfo)
+    housekeeping.schedule(jobs, database, ground.clock)
     webhooks = Webhooks(database, secrets, post_through(to_webhooks), switchboard.details)
 
     return House(
@@ -202,6 +206,7 @@ async def _build(ground: Ground, stack: AsyncExitStack) -> House:
         fetcher=MediaFetcher(database, desks, files),
         webhooks=webhooks,
         idempotency=Idempotency(database, secrets),
+        jobs=jobs,
         ports=Ports(reception, database, hub, files, secrets),
         crew=Crew(),
     )
@@ -226,7 +231,7 @@ def _start(house: House, embedded: EmbeddedPostgres | None) -> None:
             door = channel
             crew.start(f"channel:{name}", lambda door=door: door.run(house.ports))  # type: ignore[misc]
     crew.start("letters", lambda: keep_posting(house.database, house.secrets, house.postman, clock=house.clock))
-    crew.start("housekeeping", lambda: keep_house(house.database, house.clock))
+    crew.start("jobs", house.jobs.run)
 
 
 async def _stop(house: House) -> None:

@@ -1,42 +1,39 @@
-"""What is done once an hour: room for coming events, and forgetting what has had its time."""
+"""What is done by the clock: room for coming events, and forgetting what has had its time."""
 
-import asyncio
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
 import structlog
 
 from onethread.access.jobs import forget_ended
-from onethread.kernel.errors import Unavailable
 from onethread.platform import idempotency
 from onethread.platform.db import Database
 from onethread.platform.events.store import ensure_partitions
+from onethread.platform.jobs import Jobs
 from onethread.platform.webhooks.store import delete_ended
 
 log = structlog.get_logger(__name__)
 
-_EVERY: Final = 3600.0  # seconds
-_AFTER_OUTAGE: Final = 30.0  # seconds
 _MONTHS_AHEAD: Final = 3
 _DELIVERIES_KEPT: Final = timedelta(days=30)
 
 
-async def keep_house(database: Database, clock: Callable[[], datetime]) -> None:
-    """Do the round every hour until cancelled."""
-    while True:
-        try:
-            await round_of(database, now=clock())
-        except Unavailable:
-            await asyncio.sleep(_AFTER_OUTAGE)
-        else:
-            await asyncio.sleep(_EVERY)
+def schedule(jobs: Jobs, database: Database, clock: Callable[[], datetime]) -> None:
+    """Put everything on the timetable (UTC), once for all processes together."""
+    jobs.every("7 * * * *", "house.make_room", partial(make_room, database))
+    jobs.every("37 * * * *", "house.forget", lambda: forget(database, now=clock()))
 
 
-async def round_of(database: Database, *, now: datetime) -> None:
-    """Do everything once."""
+async def make_room(database: Database) -> None:
+    """Have a partition ready for the events of each coming month."""
     async with database.transaction() as tx:
         await ensure_partitions(tx, _MONTHS_AHEAD)
+
+
+async def forget(database: Database, *, now: datetime) -> None:
+    """Forget kept answers, ended deliveries, and what access no longer needs."""
     async with database.transaction() as tx:
         answers = await idempotency.forget(tx, now=now)
         deliveries = await delete_ended(tx, before=now - _DELIVERIES_KEPT)

@@ -42,6 +42,11 @@ class Jobs:
         self.every("* * * * *", "jobs.rescue", self._rescue)
         self.every("17 3 * * *", "jobs.forget_done", self._forget_done)
 
+    @property
+    def names(self) -> frozenset[str]:
+        """The jobs this process knows."""
+        return frozenset(self._app.tasks)
+
     def offer(self, name: str, act: Act, *, tries: int = 5, one_at_a_time: str | None = None) -> None:
         """Make a job known. A failed try waits 2, 4, 8… seconds; jobs of one lock never run side by side."""
         retry = RetryStrategy(max_attempts=tries, exponential_wait=2) if tries > 1 else False
