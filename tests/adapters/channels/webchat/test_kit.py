@@ -20,10 +20,10 @@ from tests.kits.channel import ChannelKit
 
 class TestTheKit(ChannelKit):
     signature_headers = ("webhook-id", "webhook-timestamp", "webhook-signature")
-    never: ClassVar[dict[str, str]] = {
-        name: "our own database is the provider"
-        for name in ("TryLater", "Unreachable", "WindowClosed", "NeedsConsent", "NeedsAttention", "Unknown")
-    }
+    never: ClassVar[dict[str, str]] = dict.fromkeys(
+        ("TryLater", "Unreachable", "WindowClosed", "NeedsConsent", "NeedsAttention", "Unknown"),
+        "our own database is the provider",
+    )
 
     def channel(self) -> Channel:
         return channel()

@@ -98,16 +98,15 @@ class SocketDoor:
 
     async def _tell(self, socket: WebSocket, visitor: Visitor, visit: Visit) -> None:
         async for replies in visit.replies(BEAT_EVERY):
-            for reply in replies:
-                await _send(socket, reply)
-            if not replies:
+            if replies[0] is BEAT:
                 # The account may have been switched off, or closed to this website, meanwhile.
                 await self._desk.account(
                     str(visitor.account.id),
                     origin=socket.headers.get("origin"),
                     host=socket.headers.get("host", ""),
                 )
-                await _send(socket, BEAT)
+            for reply in replies:
+                await _send(socket, reply)
 
 
 async def _first_frame(socket: WebSocket) -> bytes:

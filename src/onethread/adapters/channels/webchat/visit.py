@@ -8,7 +8,7 @@ from uuid import UUID
 
 from onethread.adapters.channels.webchat.showing import Link, shown_live, shown_message
 from onethread.adapters.channels.webchat.wire.frames import Last
-from onethread.adapters.channels.webchat.wire.replies import RESET, Reply, written
+from onethread.adapters.channels.webchat.wire.replies import BEAT, RESET, Reply, written
 from onethread.conversations.queries.messages import visitor_messages
 from onethread.conversations.queries.screens import identifier_id
 from onethread.kernel.identifier import Identifier
@@ -69,21 +69,23 @@ class Visit:
         self._subscription.close()
 
     async def replies(self, idle: float) -> AsyncIterator[Sequence[Reply]]:
-        """Yield what to show, for ever; an empty list when nothing came for `idle` seconds."""
+        """Yield what to show, for ever; a beat when nothing came for `idle` seconds."""
         for frame in self._hub.standing([self._own]):
             self._heard_of_oneself(frame)
-        yield await self._look()
+        replies = await self._look()
         while True:
+            if replies:
+                yield replies
             pause = next(self._pauses, None)
             try:
                 async with asyncio.timeout(idle if pause is None else pause):
                     frames = await self._subscription.take()
             except TimeoutError:
-                yield [] if pause is None else await self._look()
+                replies = [BEAT] if pause is None else await self._look()
             except Behind:
-                yield await self._catch_up()
+                replies = await self._catch_up()
             else:
-                yield [reply for frame in frames for reply in self._shown(frame)]
+                replies = [reply for frame in frames for reply in self._shown(frame)]
 
     # ------------------------------------------------------------ who it is
 

@@ -20,7 +20,7 @@ from onethread.adapters.channels.webchat.showing import Link
 from onethread.adapters.channels.webchat.socket_door import SocketDoor
 from onethread.adapters.channels.webchat.tokens import Tokens, VisitorToken
 from onethread.adapters.channels.webchat.wire.frames import MAX_FRAME, Last
-from onethread.adapters.channels.webchat.wire.replies import read_place, written
+from onethread.adapters.channels.webchat.wire.replies import BEAT, Reply, read_place, written
 from onethread.channels.contract import Account, Media
 from onethread.channels.ports import Ports
 from onethread.kernel.errors import Malformed, NotSignedIn, Refused, TooLarge, Unavailable
@@ -145,10 +145,7 @@ class Pages:
                 yield b"retry: 3000\n\n"
                 async for replies in visit.replies(_PING_EVERY):
                     for reply in replies:
-                        place = b"id: %b\n" % reply.place.encode() if reply.place else b""
-                        yield place + b"data: " + written(reply) + b"\n\n"
-                    if not replies:
-                        yield b": ping\n\n"
+                        yield b": ping\n\n" if reply is BEAT else _event(reply)
             except Unavailable:
                 return  # the screen comes back by itself and says where it was
             finally:
@@ -180,6 +177,11 @@ class Pages:
         if ref.size == 0:
             raise Malformed("The file is empty.")
         return Media(str(ref), one_line(name, most=200) or "file", ref.media_type, ref.size)
+
+
+def _event(reply: Reply) -> bytes:
+    place = f"id: {reply.place}\n".encode() if reply.place else b""
+    return place + b"data: " + written(reply) + b"\n\n"
 
 
 async def _pieces(file: UploadFile) -> AsyncIterator[bytes]:
