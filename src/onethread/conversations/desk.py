@@ -3,17 +3,28 @@
 import time
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Final
+from typing import Final, Protocol
 
 from onethread.access import queries as access
-from onethread.channels.accounts import Accounts
-from onethread.channels.contract import Channel
+from onethread.channels.contract import Account, Channel
 from onethread.conversations.receiving.batch import BrandRules, Desk
 from onethread.conversations.unsubscribing import UnsubscribeLinks
-from onethread.kernel.ids import BrandId
+from onethread.kernel.ids import AccountId, BrandId
 from onethread.platform.db import Database
 
 _FRESH: Final = 2.0  # seconds a brand's rules may be out of date
+
+
+class Accounts(Protocol):
+    """Where the accounts are, without a query each time."""
+
+    async def by_id(self) -> Mapping[AccountId, Account]: ...
+
+
+class Accounts(Protocol):
+    """The accounts as the channels room keeps them at hand."""
+
+    async def by_id(self) -> Mapping[AccountId, Account]: ...
 
 
 class Desks:
