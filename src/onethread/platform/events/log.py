@@ -70,6 +70,8 @@ class Log:
             listener.cancel()
 
     async def _follow(self, conn: AsyncConnection[Any]) -> None:
+        # A server that crashed may hand out positions anew that only rolled-back transactions had: look again.
+        self.horizon = 0
         while True:
             woken = await self._wait_for_news()
             if await self._look(conn) and woken:
