@@ -21,12 +21,6 @@ class Accounts(Protocol):
     async def by_id(self) -> Mapping[AccountId, Account]: ...
 
 
-class Accounts(Protocol):
-    """The accounts as the channels room keeps them at hand."""
-
-    async def by_id(self) -> Mapping[AccountId, Account]: ...
-
-
 class Desks:
     """Lays the desk: what changes seldom is read again every two seconds."""
 
