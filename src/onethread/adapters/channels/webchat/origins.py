@@ -3,6 +3,8 @@
 from functools import lru_cache
 from urllib.parse import urlsplit
 
+import idna
+
 
 def allows(allowed_domains: str, origin: str | None, host: str) -> bool:
     """Tell whether a page of this origin may talk to the account; `host` is our own.
@@ -41,8 +43,8 @@ def _plain(entry: str) -> str:
     star = "*." if host.startswith("*.") else ""
     name, colon, port = host.removeprefix("*.").partition(":")
     try:
-        name = name.encode("idna").decode("ascii")
-    except UnicodeError:
+        name = idna.encode(name, uts46=True).decode("ascii")
+    except idna.IDNAError:
         return host
     return f"{star}{name}{colon}{port}"
 
