@@ -261,6 +261,58 @@ async def test_an_administrator_has_no_power_over_owners(tx: Tx) -> None:
         await keys.create_key(tx, petra, name="K", role="owner", now=noon)
 
 
+async def test_whoever_works_for_one_brand_reaches_no_further(tx: Tx) -> None:
+    founded = await found_corner_shop(tx)
+    other = await brands.create_brand(tx, SYSTEM, NewBrand("Other", "TH"), now=noon)
+    petra = acting(await hired(tx, "admin", brands=[founded.brand.id]))
+    inside = await hired(tx, "agent", "Ines", brands=[founded.brand.id])
+    outside = await hired(tx, "agent", "Otto", brands=[other.id])
+    everywhere = await hired(tx, "admin", "Eva")
+    await agents.change_agent(tx, petra, inside.id, AgentChange(name="Ines B"), now=noon)
+    for target in (outside, everywhere):
+        for change in (AgentChange(name="X"), AgentChange(state="disabled"), AgentChange(brands=[founded.brand.id])):
+            with pytest.raises(NotAllowed):
+                await agents.change_agent(tx, petra, target.id, change, now=noon)
+        with pytest.raises(NotAllowed):
+            await agents.end_sessions_of(tx, petra, target.id, now=noon)
+        with pytest.raises(NotAllowed):
+            await passwords.password_reset_link(tx, petra, target.id, rules=RULES, now=noon)
+    with pytest.raises(NotAllowed):
+        await agents.change_agent(tx, petra, inside.id, AgentChange(brands=[]), now=noon)
+    with pytest.raises(NotAllowed):
+        await brands.change_brand(tx, petra, other.id, BrandChange(name="Mine"), now=noon)
+    with pytest.raises(NotAllowed):
+        await keys.create_key(tx, petra, name="K", role="agent", now=noon)
+    await keys.create_key(tx, petra, name="K", role="agent", brands=[founded.brand.id], now=noon)
+
+
+async def test_a_link_for_somebody_no_letter_reaches(database: Database, secrets: Secrets, founded: Founded) -> None:
+    async with database.transaction() as tx:
+        link = await passwords.password_reset_link(tx, SYSTEM, founded.owner.id, rules=RULES, now=noon)
+    assert link.startswith("http://127.0.0.1:8000/reset#")
+    await _reset(database, secrets, link.partition("#")[2])
+    await signed_in(database, secrets, password=NEW_PASSWORD)
+
+
+async def test_who_has_no_password_gets_one_by_letter_only(
+    database: Database, secrets: Secrets, founded: Founded
+) -> None:
+    async with database.transaction() as tx:
+        new = NewAgent(email=somchai.email, name=somchai.name, role="agent")
+        agent = await agents.create_agent(tx, SYSTEM, new, password=None, now=noon)
+    with pytest.raises(NotSignedIn):
+        await signed_in(database, secrets, somchai.email, password="")
+    with pytest.raises(Conflict):
+        await passwords.change_password(
+            database, secrets, acting(agent), current_password=None, password=NEW_PASSWORD, now=noon
+        )
+    await _ask(database, secrets, somchai.email)
+    async with database.transaction() as tx:
+        secret = secret_in((await letters_to(tx, secrets, somchai.email))[0])
+    await _reset(database, secrets, secret)
+    await signed_in(database, secrets, somchai.email, password=NEW_PASSWORD)
+
+
 async def test_nobody_disables_themselves(tx: Tx) -> None:
     await found_corner_shop(tx)
     petra = await hired(tx, "admin")

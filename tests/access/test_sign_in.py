@@ -242,6 +242,19 @@ async def test_the_second_factor_goes_with_password_and_code_only(
     await signed_in(database, secrets)
 
 
+async def test_codes_are_not_guessed_with_password_and_session_either(
+    database: Database, secrets: Secrets, founded: Founded
+) -> None:
+    _, codes = await _with_second_factor(database, secrets)
+    olga = await signed_in(database, secrets, code=codes[0])
+    remove = second_factor.disable_second_factor
+    for _ in range(5):
+        with pytest.raises(Invalid):
+            await remove(database, secrets, olga.actor, current_password=PASSWORD, code="000000", now=noon)
+    with pytest.raises(TooMany):
+        await remove(database, secrets, olga.actor, current_password=PASSWORD, code=codes[1], now=noon)
+
+
 async def test_a_factor_in_force_is_not_replaced_by_a_stolen_session(
     database: Database, secrets: Secrets, founded: Founded
 ) -> None:
@@ -262,5 +275,7 @@ async def test_the_secret_is_not_in_the_database(database: Database, secrets: Se
 
 async def test_ended_things_are_forgotten(tx: Tx) -> None:
     await sessions.take_attempt(tx, b"olga", now=noon)
-    await sessions.delete_ended(tx, before=noon + timedelta(days=1))
-    assert await tx.value("SELECT count(*) FROM access.sign_in_attempt") == 0
+    for hours, left in ((23, 1), (25, 0)):
+        now = noon + timedelta(hours=hours)
+        await sessions.delete_ended(tx, now=now, before=now - timedelta(days=30))
+        assert await tx.value("SELECT count(*) FROM access.sign_in_attempt") == left

@@ -54,9 +54,9 @@ async def keep_posting(
 
 
 async def forget_ended(database: Database, *, now: datetime) -> None:
-    """Forget sessions, attempts, resets and letters that ended a month ago; for a nightly job."""
+    """Forget what ended: sessions and letters after a month, attempts after a day; for a nightly job."""
     async with database.transaction() as tx:
-        await sessions.delete_ended(tx, before=now - _KEPT)
+        await sessions.delete_ended(tx, now=now, before=now - _KEPT)
 
 
 async def _post(

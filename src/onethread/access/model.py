@@ -136,10 +136,15 @@ class Actor:
         if not PERMISSIONS_OF[role] <= self.permissions or (role == "owner" and self.role != "owner"):
             raise NotAllowed(f"Only {_who_has_power_over(role)} may do this to the role {role}.", role=role)
 
+    def require_power_over_agent(self, agent: "Agent") -> None:
+        """Raise NotAllowed unless the actor may change this agent: their role, and all of their brands."""
+        self.require_power_over(agent.role)
+        self.require_limits(brands=agent.brands)
+
     def require_limits(self, *, brands: Collection[BrandId]) -> None:
         """Raise NotAllowed unless these brands (none: every brand) lie within the actor's own limits."""
         if self.brands is not None and not (brands and self.brands.issuperset(brands)):
-            raise NotAllowed("You can only give access to brands you work for yourself.")
+            raise NotAllowed("This reaches beyond the brands you work for yourself.")
 
     def sees_brand(self, brand_id: BrandId) -> bool:
         """Tell whether the brand is within the actor's limits."""

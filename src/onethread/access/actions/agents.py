@@ -85,9 +85,10 @@ async def admit(tx: Tx, actor: Actor, new: NewAgent, *, password: str | None, no
 
 
 async def change_agent(tx: Tx, actor: Actor, agent_id: AgentId, change: AgentChange, *, now: datetime) -> Agent:
-    """Change an agent; disabling ends every session and withdraws what they offered to others.
+    """Change an agent; disabling ends every session.
 
-    Raises NotAllowed for a role above the actor's, Conflict when the last owner would go.
+    Invitations they sent are withdrawn with the role they were sent in. Raises NotAllowed for somebody
+    the actor has no power over, Conflict when the last owner would go.
     """
     actor.require("agents.manage")
     if change.role not in (None, "owner") or change.state == "disabled":
@@ -96,7 +97,7 @@ async def change_agent(tx: Tx, actor: Actor, agent_id: AgentId, change: AgentCha
     if row is None:
         raise NotFound("No agent has this id.")
     before = await _agent(tx, agent_id)
-    actor.require_power_over(row.role)
+    actor.require_power_over_agent(before)
     if change.role is not None:
         actor.require_power_over(change.role)
     if change.brands is not None:
@@ -120,13 +121,11 @@ async def change_oneself(
 async def end_sessions_of(tx: Tx, actor: Actor, agent_id: AgentId, *, now: datetime) -> int:
     """Sign an agent out everywhere; return how many sessions ended."""
     actor.require("agents.manage")
-    row = await agents.locked_agent(tx, agent_id)
-    if row is None:
-        raise NotFound("No agent has this id.")
-    actor.require_power_over(row.role)
+    agent = await _agent(tx, agent_id)
+    actor.require_power_over_agent(agent)
     ended = await sessions.revoke_sessions(tx, agent_id, now=now)
     await record_audit(tx, actor, "sessions.closed", "agent", agent_id, now=now, after={"sessions": ended})
-    await append(tx, [EventDraft(AgentChanged(agent_id, row.role, row.state), occurred_at=now, by=actor.by)])
+    await append(tx, [EventDraft(AgentChanged(agent_id, agent.role, agent.state), occurred_at=now, by=actor.by)])
     return ended
 
 
@@ -141,6 +140,7 @@ async def _apply(tx: Tx, actor: Actor, row: AgentRow, before: Agent, change: Age
     await _limit(tx, row.id, **limits)
     if after_row.state == "disabled":
         await sessions.revoke_sessions(tx, row.id, now=now)
+    if after_row.state == "disabled" or after_row.role != row.role:
         await tokens.revoke_invitations_of(tx, row.id, now=now)
     after = await _agent(tx, row.id)
     if after != before:

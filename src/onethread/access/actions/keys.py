@@ -75,6 +75,7 @@ async def revoke_key(tx: Tx, actor: Actor, key_id: KeyId, *, now: datetime) -> N
     if revoked is None:
         raise NotFound("No key in force has this id.")
     actor.require_power_over(revoked.role)
+    actor.require_limits(brands=revoked.brands)
     await record_audit(tx, actor, "key.revoked", "key", key_id, now=now, before={"name": revoked.name})
 
 

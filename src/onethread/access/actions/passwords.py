@@ -7,7 +7,7 @@ import structlog
 from onethread.access import credentials, passwords, queries
 from onethread.access.actions.audit import record_audit
 from onethread.access.actions.letters import write_letter
-from onethread.access.actions.sign_in import actor_of, proven
+from onethread.access.actions.sign_in import actor_of, forget, proven
 from onethread.access.model import AccessRules, Actor
 from onethread.access.store import agents, sessions, tokens
 from onethread.access.store.agents import Credentials
@@ -22,13 +22,20 @@ log = structlog.get_logger(__name__)
 async def change_password(
     database: Database, secrets: Secrets, actor: Actor, *, current_password: str | None, password: str, now: datetime
 ) -> None:
-    """Give the actor a new password against the present one; every other session ends."""
+    """Give the actor a new password against the present one; every other session ends.
+
+    Raises Conflict for somebody who has none yet: theirs comes by a letter.
+    """
     known = await proven(database, actor, current_password, now=now)
+    if known.password_hash is None:
+        # A session alone must not make itself a second way in.
+        raise Conflict("You sign in through your organisation. For a password of your own, have a link sent.")
     credentials.check_password(password, email=known.email, name=known.name)
     password_hash = await passwords.hashed(password)
     async with database.transaction() as tx:
         if not await agents.set_password(tx, known.agent_id, password_hash, instead_of=known.password_hash):
             raise Conflict("The password was changed elsewhere at the same moment.")
+        await forget(tx, known)
         await sessions.revoke_sessions(tx, known.agent_id, now=now, keep=actor.session)
         await _tell(tx, secrets, actor, known, now=now)
 
@@ -65,7 +72,7 @@ async def password_reset_link(tx: Tx, actor: Actor, agent_id: AgentId, *, rules:
     agent = await queries.agent(tx, agent_id)
     if agent is None or agent.state != "active":
         raise Gone("This agent does not exist or is disabled.")
-    actor.require_power_over(agent.role)
+    actor.require_power_over_agent(agent)
     secret = credentials.new_secret()
     if not await _insert_reset(tx, agent.email, secret, now=now):
         raise Conflict("Too many links were made for this agent within the hour.")
@@ -86,7 +93,7 @@ async def reset_password(
         credentials.check_password(password, email=known.email, name=known.name)
         await agents.set_password(tx, agent.id, await passwords.hashed(password))
         await sessions.revoke_sessions(tx, agent.id, now=now)
-        await sessions.forget_attempts(tx, credentials.digest(known.email))
+        await forget(tx, known)
         await _tell(tx, secrets, actor_of(agent, address=address), known, now=now)
 
 

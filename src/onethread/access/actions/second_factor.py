@@ -5,7 +5,7 @@ from datetime import datetime
 
 from onethread.access import credentials, queries
 from onethread.access.actions.audit import record_audit
-from onethread.access.actions.sign_in import TOTP_PURPOSE, proven, second_factor_holds, the_agent, totp_secret
+from onethread.access.actions.sign_in import TOTP_PURPOSE, forget, proven, second_factor_holds, the_agent, totp_secret
 from onethread.access.model import Actor
 from onethread.access.store import agents
 from onethread.kernel.errors import Conflict, Invalid, NotFound
@@ -31,6 +31,7 @@ async def enrol_second_factor(
     known = await proven(database, actor, current_password, now=now)
     secret = credentials.new_totp_secret()
     async with database.transaction() as tx:
+        await forget(tx, known)
         sealed = secrets.encrypt(secret.encode(), purpose=TOTP_PURPOSE)
         if not await agents.set_totp(tx, known.agent_id, sealed):
             raise Conflict("A second factor is set up already; remove it first.")
@@ -63,6 +64,7 @@ async def renew_recovery_codes(
     async with database.transaction() as tx:
         if not known.totp_confirmed or not await second_factor_holds(tx, secrets, known, code, now=now):
             raise Invalid(_WRONG, field="code")
+        await forget(tx, known)
         await record_audit(tx, actor, "recovery_codes.renewed", "agent", known.agent_id, now=now)
         return await _fresh_codes(tx, known.agent_id)
 
@@ -75,6 +77,7 @@ async def disable_second_factor(
     async with database.transaction() as tx:
         if not known.totp_confirmed or not await second_factor_holds(tx, secrets, known, code, now=now):
             raise Invalid(_WRONG, field="code")
+        await forget(tx, known)
         await agents.remove_totp(tx, known.agent_id)
         await record_audit(tx, actor, "second_factor.removed", "agent", known.agent_id, now=now)
 
@@ -82,10 +85,10 @@ async def disable_second_factor(
 async def remove_second_factor_of(tx: Tx, actor: Actor, agent_id: AgentId, *, now: datetime) -> None:
     """Take away the second factor of somebody who lost both telephone and recovery codes."""
     actor.require("agents.manage")
-    agent = await agents.locked_agent(tx, agent_id)
+    agent = await queries.agent(tx, agent_id)
     if agent is None:
         raise NotFound("No agent has this id.")
-    actor.require_power_over(agent.role)
+    actor.require_power_over_agent(agent)
     if not await agents.remove_totp(tx, agent_id):
         raise Conflict("This agent has no second factor.")
     await record_audit(tx, actor, "second_factor.removed", "agent", agent_id, now=now)

@@ -70,7 +70,7 @@ async def sign_in(
     async with database.transaction() as tx:
         if known.totp_confirmed:
             await _check_second_factor(tx, secrets, known, code, now=now)
-        await sessions.forget_attempts(tx, credentials.digest(known.email))
+        await forget(tx, known)
         await _renew_hash(tx, known, password)
         return await open_session(tx, known.agent_id, way="password", device=device, rules=rules, now=now)
 
@@ -147,20 +147,23 @@ def the_agent(actor: Actor) -> AgentId:
 async def proven(database: Database, actor: Actor, password: str | None, *, now: datetime) -> Credentials:
     """Return the actor's credentials once the password was given again; raises Invalid and TooMany.
 
-    Guesses are counted like those at the door. Whoever has no password (single sign-on) gives none.
+    Counted like an attempt at the door, and by the caller forgotten (`forget`) once all of it succeeded.
+    Whoever has no password (single sign-on) gives none.
     """
     agent_id = the_agent(actor)
     async with database.transaction() as tx:
         known = await queries.credentials(tx, agent_id)
     if known is None:
         raise NotSignedIn("Sign in again.")
-    if known.password_hash is None:
-        return known
-    if await _judged(database, known.email, password or "", now=now) is None:
+    await _count(database, known.email, now=now)
+    if known.password_hash is not None and not await passwords.matches(password or "", known.password_hash):
         raise Invalid("This is not your present password.", field="current_password")
-    async with database.transaction() as tx:
-        await sessions.forget_attempts(tx, credentials.digest(known.email))
     return known
+
+
+async def forget(tx: Tx, known: Credentials) -> None:
+    """Forget the attempts counted against an agent who has proven who they are."""
+    await sessions.forget_attempts(tx, credentials.digest(known.email))
 
 
 async def _judged(database: Database, email: str, password: str, *, now: datetime) -> Credentials | None:
@@ -170,19 +173,25 @@ async def _judged(database: Database, email: str, password: str, *, now: datetim
     except Invalid:
         await passwords.matches(password, None)
         return None
-    async with database.transaction() as tx:
-        locked_until = await sessions.take_attempt(tx, credentials.digest(email), now=now)
-        known = await queries.credentials_by_email(tx, email)
-    if locked_until is not None:
-        log.warning("access.locked_out", agent=known and str(known.agent_id))
-        raise TooMany(
-            "Too many wrong attempts for this address; wait a little before the next.",
-            retry_after=max(1, round((locked_until - now).total_seconds())),
-        )
+    known = await _count(database, email, now=now)
     if await passwords.matches(password, known.password_hash if known else None):
         return known
     log.info("access.sign_in_refused", agent=known and str(known.agent_id))
     return None
+
+
+async def _count(database: Database, email: str, *, now: datetime) -> Credentials | None:
+    """Count an attempt for an address and return who has it; raises TooMany while it is locked."""
+    async with database.transaction() as tx:
+        locked_until = await sessions.take_attempt(tx, credentials.digest(email), now=now)
+        known = await queries.credentials_by_email(tx, email)
+    if locked_until is None:
+        return known
+    log.warning("access.locked_out", agent=known and str(known.agent_id))
+    raise TooMany(
+        "Too many wrong attempts for this address; wait a little before the next.",
+        retry_after=max(1, round((locked_until - now).total_seconds())),
+    )
 
 
 async def _check_second_factor(

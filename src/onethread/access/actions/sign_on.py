@@ -41,7 +41,9 @@ async def begin_sign_on(database: Database, sign_on: SignOn, *, return_to: str, 
     wanted = return_to if _OWN_PATH.fullmatch(return_to) else "/"
     attempt = OidcAttempt(departure.nonce, departure.verifier, wanted)
     async with database.transaction() as tx:
-        await sessions.insert_oidc_attempt(tx, digest(departure.state), attempt, expires_at=now + OIDC_ATTEMPT_LIFE)
+        await sessions.insert_oidc_attempt(
+            tx, digest(departure.state), attempt, now=now, expires_at=now + OIDC_ATTEMPT_LIFE
+        )
     return Sent(departure.address, departure.state)
 
 

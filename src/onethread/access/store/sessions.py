@@ -150,7 +150,11 @@ class OidcAttempt:
     return_to: str
 
 
-async def insert_oidc_attempt(tx: Tx, state_hash: bytes, attempt: OidcAttempt, *, expires_at: datetime) -> None:
+async def insert_oidc_attempt(
+    tx: Tx, state_hash: bytes, attempt: OidcAttempt, *, now: datetime, expires_at: datetime
+) -> None:
+    """Remember an attempt, and forget those nobody came back from: anybody may begin one."""
+    await tx.run("DELETE FROM access.oidc_attempt WHERE expires_at <= %s", (now,))
     await tx.run(
         """
         INSERT INTO access.oidc_attempt (state_hash, nonce, verifier, return_to, expires_at)
@@ -172,10 +176,12 @@ async def take_oidc_attempt(tx: Tx, state_hash: bytes, *, now: datetime) -> Oidc
     )
 
 
-async def delete_ended(tx: Tx, *, before: datetime) -> None:
-    """Forget sessions, attempts and one-time secrets that ended before the moment."""
+async def delete_ended(tx: Tx, *, now: datetime, before: datetime) -> None:
+    """Forget sessions and letters that ended before the moment, attempts and resets as soon as they count no more."""
     await tx.run("DELETE FROM access.session WHERE least(expires_at, revoked_at) < %s", (before,))
-    await tx.run("DELETE FROM access.sign_in_attempt WHERE greatest(failed_at, locked_until) < %s", (before,))
-    await tx.run("DELETE FROM access.oidc_attempt WHERE expires_at < %s", (before,))
-    await tx.run("DELETE FROM access.password_reset WHERE expires_at < %s", (before,))
     await tx.run("DELETE FROM access.letter WHERE coalesce(posted_at, failed_at) < %s", (before,))
+    await tx.run("DELETE FROM access.password_reset WHERE expires_at < %s", (now - FAILURES_FORGOTTEN_AFTER,))
+    await tx.run(
+        "DELETE FROM access.sign_in_attempt WHERE failed_at < %s AND locked_until <= %s",
+        (now - FAILURES_FORGOTTEN_AFTER, now),
+    )

@@ -166,14 +166,17 @@ async def used_key(tx: Tx, secret_hash: bytes, *, now: datetime) -> KnownKey | N
 
 @dataclass(frozen=True, slots=True)
 class RevokedKey:
+    """What a key was."""
+
     name: str
     role: Role
+    brands: Sequence[BrandId]
 
 
 async def revoke_key(tx: Tx, key_id: KeyId, *, now: datetime) -> RevokedKey | None:
     """Revoke a key in force and return what it was; None when there is none."""
     return await tx.one(
         RevokedKey,
-        "UPDATE access.api_key SET revoked_at = %s WHERE id = %s AND revoked_at IS NULL RETURNING name, role",
+        "UPDATE access.api_key SET revoked_at = %s WHERE id = %s AND revoked_at IS NULL RETURNING name, role, brands",
         (now, key_id),
     )
