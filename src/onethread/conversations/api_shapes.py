@@ -1,12 +1,17 @@
 """What clients send about conversations and messages."""
 
-from typing import Annotated
+from typing import Annotated, Protocol, cast
 
+from fastapi import Query, Request
 from pydantic import Field, StringConstraints
 
+from onethread.access.acting import House as AccessHouse
 from onethread.channels.contract import Choice, Content, Location, Media
+from onethread.conversations.desk import Desks
 from onethread.platform.wire import Body
 
+Seq = Annotated[int, Field(ge=0, lt=1 << 31)]
+Limit = Annotated[int, Query(ge=1, le=200)]
 Text = Annotated[str, StringConstraints(max_length=100_000)]
 Short = Annotated[str, StringConstraints(max_length=500)]
 FileWord = Annotated[str, StringConstraints(pattern=r"^file:[0-9a-f]{64}$")]
@@ -57,3 +62,15 @@ class ContentBody(Body):
             else Location(self.location.latitude, self.location.longitude, self.location.title),
             choices=tuple(Choice(one.label, one.value) for one in self.choices),
         )
+
+
+class House(AccessHouse, Protocol):
+    """What these routes need of `request.app.state.house`."""
+
+    @property
+    def desks(self) -> Desks: ...
+
+
+def house_of(request: Request) -> House:
+    """Return what the application was built with."""
+    return cast("House", request.app.state.house)

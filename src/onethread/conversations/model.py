@@ -5,7 +5,7 @@ import hmac
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final, Literal
+from typing import Final, Literal, cast
 
 import msgspec
 
@@ -18,6 +18,7 @@ from onethread.channels.contract import (
     id_of_reference,
     reference_of,
 )
+from onethread.conversations.shown import ContentShown
 from onethread.kernel.errors import Invalid, Refused
 from onethread.kernel.ids import (
     AccountId,
@@ -134,7 +135,7 @@ def _mac(key: bytes, conversation_id: ConversationId, address: str) -> str:
 # ---------------------------------------------------------------- contents
 
 
-def pack(content: Content) -> dict[str, object]:
+def pack(content: Content) -> ContentShown:
     """Return the content as JSON values, what is empty left out."""
     packed: dict[str, object] = {}
     if content.text:
@@ -151,7 +152,7 @@ def pack(content: Content) -> dict[str, object]:
         packed["choices"] = [msgspec.to_builtins(choice) for choice in content.choices]
     if content.call is not None:
         packed["call"] = msgspec.to_builtins(content.call)
-    return packed
+    return cast("ContentShown", packed)
 
 
 def unpack(packed: Mapping[str, object]) -> Content:

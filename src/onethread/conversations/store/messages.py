@@ -11,6 +11,7 @@ from psycopg.types.json import Jsonb
 
 from onethread.channels.contract import Content
 from onethread.conversations.model import MessageDraft, pack
+from onethread.conversations.shown import ContentShown
 from onethread.kernel.ids import AccountId, AgentId, ConversationId, IdentifierId, MessageId, new_id
 from onethread.platform.db import Tx
 
@@ -221,7 +222,7 @@ async def move_messages(
 
 
 async def save_draft(
-    tx: Tx, conversation_id: ConversationId, content: dict[str, object], *, author_id: AgentId | None, seen: int
+    tx: Tx, conversation_id: ConversationId, content: ContentShown, *, author_id: AgentId | None, seen: int
 ) -> int | None:
     """Save the shared draft over the version one has seen; return its new version, None if it moved on."""
     version: int | None = await tx.value(
