@@ -70,19 +70,19 @@ async def test_an_empty_set_asks_nothing(tx: Tx) -> None:
     assert await actions.recognise(tx, []) == {}
 
 
-@pytest.mark.parametrize("round_", range(5))
-async def test_two_at_once_make_one_customer(database: Database, round_: int) -> None:
-    people = [Identifier("line", f"U{n}", "provider") for n in range(40)]
-
+async def test_two_at_once_make_one_customer(database: Database) -> None:
     async def come(order: list[Identifier]) -> dict[Identifier, CustomerId]:
         async with database.transaction() as tx:
             known = await actions.recognise(tx, [seen(one, "Hi") for one in order])
             return {identifier: recognised.customer_id for identifier, recognised in known.items()}
 
-    found = await asyncio.gather(come(people), come(people[::-1]), come(people[10:] + people[:10]), come(people[20:]))
-    assert all(customers.items() <= found[0].items() for customers in found)
+    for round_ in range(5):
+        people = [Identifier("line", f"U{n}", f"provider-{round_}") for n in range(40)]
+        orders = (people, people[::-1], people[10:] + people[:10], people[20:])
+        first, *others = await asyncio.gather(*(come(order) for order in orders))
+        assert all(customers.items() <= first.items() for customers in others)
     async with database.transaction() as tx:
-        assert await tx.value("SELECT count(*) FROM customers.customer") == len(people)
+        assert await tx.value("SELECT count(*) FROM customers.customer") == 5 * 40
 
 
 async def test_who_comes_second_waits_and_gets_the_first_ones_customer(database: Database) -> None:

@@ -1,6 +1,6 @@
 """What can be done with identity: recognise, believe evidence, take it back, tell people apart."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
@@ -144,14 +144,19 @@ async def assert_evidence(tx: Tx, drafts: Sequence[EvidenceDraft]) -> Asserted:
     kinds = await store_identifier.kinds_of(tx, named)
     if missing := set(named) - kinds.keys():
         raise NotFound("There is no such identifier.", identifier_id=str(min(missing)))
-    sign_ins = [d for d in meant if d.kind in SIGN_INS and (kinds[d.a] in BROWSERS) != (kinds[d.b] in BROWSERS)]
-    added = await _add(tx, [draft for draft in meant if draft not in sign_ins])
+    sign_ins = [draft for draft in meant if _is_sign_in(draft, kinds)]
+    added = await _add(tx, [draft for draft in meant if not _is_sign_in(draft, kinds)])
     epoch_of: dict[IdentifierId, IdentifierId] = {}
     if sign_ins:
         settled, epoch_of = await in_their_epoch(tx, sign_ins, kinds)
         added |= await _add(tx, settled)
     customer_of = await store_identifier.customers_of(tx, [*named, *epoch_of.values()])
     return Asserted(frozenset(added), customer_of, epoch_of)
+
+
+def _is_sign_in(draft: EvidenceDraft, kinds: Mapping[IdentifierId, IdentifierKind]) -> bool:
+    """Tell whether somebody known by a lasting identifier signed in on a browser."""
+    return draft.kind in SIGN_INS and (kinds[draft.a] in BROWSERS) != (kinds[draft.b] in BROWSERS)
 
 
 async def _add(tx: Tx, drafts: Sequence[EvidenceDraft]) -> set[EvidenceId]:

@@ -13,7 +13,7 @@ from onethread.access.acting import Acting, needs
 from onethread.access.acting import House as AccessHouse
 from onethread.customers import deciding, queries, queries_evidence
 from onethread.customers.queries import CustomerLine, IdentifierLine, parse_identifier
-from onethread.customers.queries_evidence import ChangeLine, EvidenceLine, MarkLine, Suggestion
+from onethread.customers.queries_evidence import BlockedLine, ChangeLine, EvidenceLine, MarkLine, Suggestion
 from onethread.kernel.errors import Invalid, NotFound
 from onethread.kernel.identifier import Identifier, IdentifierKind
 from onethread.kernel.ids import BrandId, CustomerId, EventId, EvidenceId, IdentifierId
@@ -297,6 +297,16 @@ async def reject_suggestion(request: Request, actor: Acting, evidence_id: Eviden
     house = _house(request)
     async with house.database.transaction() as tx:
         return MarkPointer(mark_id=await deciding.reject_suggestion(tx, actor, evidence_id, now=house.clock()))
+
+
+@routes.get("/blocked-values", operation_id="list_blocked_values", openapi_extra=needs("customers.read"))
+async def list_blocked_values(
+    request: Request, actor: Acting, limit: Annotated[int, Query(ge=1, le=10_000)] = 1000
+) -> Page[BlockedLine]:
+    """List the values that stand for nobody in this company, the newest first."""
+    actor.require("customers.read")
+    async with _house(request).database.transaction() as tx:
+        return Page(items=await queries_evidence.blocked_values(tx, limit=limit))
 
 
 @routes.post("/blocked-values", operation_id="block_value", status_code=204, openapi_extra=needs("customers.link"))

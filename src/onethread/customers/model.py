@@ -1,7 +1,7 @@
 """The nouns of identity: sightings, evidence, customers. Pure."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal
@@ -138,37 +138,42 @@ def changes(
     before: Mapping[IdentifierId, CustomerId], after: Mapping[IdentifierId, CustomerId], causes: Iterable[Cause]
 ) -> list[Change]:
     """Tell what happened to customers between two memberships of the same identifiers."""
-    became: defaultdict[CustomerId, set[CustomerId]] = defaultdict(set)
-    came_from: defaultdict[CustomerId, set[CustomerId]] = defaultdict(set)
+    was: defaultdict[CustomerId, set[IdentifierId]] = defaultdict(set)
+    now: defaultdict[CustomerId, set[IdentifierId]] = defaultdict(set)
     for id_, old in before.items():
-        became[old].add(after[id_])
-        came_from[after[id_]].add(old)
-    told = list(causes)
-    splits = {old: news for old, news in became.items() if len(news) > 1}
-    merges = {new: olds for new, olds in came_from.items() if len(olds) > 1}
-    return [
-        *(_change("split", {old}, news, before, after, told) for old, news in splits.items()),
-        *(_change("merged", olds, {new}, before, after, told) for new, olds in merges.items()),
-    ]
+        was[old].add(id_)
+        now[after[id_]].add(id_)
+    told: defaultdict[IdentifierId, list[Cause]] = defaultdict(list)
+    for cause in causes:
+        for end in {cause.a, cause.b}:
+            told[end].append(cause)
+    found = []
+    for old, members in was.items():
+        if len(news := {after[id_] for id_ in members}) > 1:
+            found.append(_change("split", {old}, news, members, before, after, told))
+    for new, members in now.items():
+        if len(olds := {before[id_] for id_ in members}) > 1:
+            found.append(_change("merged", olds, {new}, members, before, after, told))
+    return found
 
 
 def _change(
     act: Literal["merged", "split"],
     olds: set[CustomerId],
     news: set[CustomerId],
+    members: set[IdentifierId],
     before: Mapping[IdentifierId, CustomerId],
     after: Mapping[IdentifierId, CustomerId],
-    causes: list[Cause],
+    told: Mapping[IdentifierId, Sequence[Cause]],
 ) -> Change:
-    members = {id_ for id_, old in before.items() if old in olds and after[id_] in news}
-    told = [cause for cause in causes if cause.a in members or cause.b in members]
+    causes = {cause.id: cause for id_ in sorted(members) for cause in told.get(id_, ())}
     return Change(
         act,
         before=tuple(sorted(olds)),
         after=tuple(sorted(news)),
         identifier_ids=tuple(sorted(id_ for id_ in members if before[id_] != after[id_])),
-        cause=" ".join(dict.fromkeys(cause.reason for cause in told)),
-        causes=tuple(cause.id for cause in told),
+        cause=" ".join(dict.fromkeys(cause.reason for cause in causes.values())),
+        causes=tuple(causes),
     )
 
 

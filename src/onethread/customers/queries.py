@@ -14,7 +14,7 @@ from onethread.platform.db import Tx
 from onethread.platform.events.model import Event
 
 _KINDS: Final = "|".join(get_args(IdentifierKind))
-_WRITTEN: Final = re.compile(rf"({_KINDS})(?:@([^:]*))?:(.*)", re.DOTALL)
+_WRITTEN: Final = re.compile(rf"({_KINDS})(?:@([^:\x00-\x20]{{1,256}}))?:(.*)", re.DOTALL)
 
 
 def parse_identifier(text: str, country: str | None = None) -> Identifier:

@@ -68,6 +68,17 @@ class MarkLine:
 
 
 @dataclass(frozen=True, slots=True)
+class BlockedLine:
+    """A value that stands for nobody in this company."""
+
+    kind: IdentifierKind
+    value: str
+    reason: str
+    blocked_by: str
+    blocked_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class ChangeLine:
     """A line of the merge log: which customers became which, and why."""
 
@@ -158,6 +169,20 @@ async def marks(tx: Tx, customer_id: CustomerId) -> list[MarkLine]:
          ORDER BY marked_at DESC, mark.id
         """,
         {"customer": customer_id},
+    )
+
+
+async def blocked_values(tx: Tx, *, limit: int) -> list[BlockedLine]:
+    """Return the values the company blocked, the newest first."""
+    return await tx.all(
+        BlockedLine,
+        """
+        SELECT kind, value, reason, blocked_by, blocked_at
+          FROM customers.blocked_value
+         ORDER BY blocked_at DESC, kind, value
+         LIMIT %s
+        """,
+        (limit,),
     )
 
 

@@ -101,7 +101,8 @@ async def _write(
         await _move(tx, before, after, placed)
     if reasons:
         await store.suppress_evidence(tx, reasons)
-    await store.log_changes(tx, happened, at=at, actor=in_words(by))
+    if happened:
+        await store.log_changes(tx, happened, at=at, actor=in_words(by))
     return [_news(change, at=at, by=by) for change in happened]
 
 

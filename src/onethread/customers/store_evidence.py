@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from psycopg.types.json import Jsonb
+
 from onethread.customers.matching import Link, Mark, Node, Rules
 from onethread.customers.model import Change, EarlierSignIn, EvidenceDraft, EvidenceKind, in_words
 from onethread.kernel.identifier import Identifier, IdentifierKind
@@ -294,23 +296,32 @@ async def suppress_evidence(tx: Tx, reasons: Mapping[EvidenceId, str | None]) ->
 
 
 async def log_changes(tx: Tx, changes: Sequence[Change], *, at: datetime, actor: str) -> None:
-    for change in changes:  # seldom more than one
-        await tx.run(
-            """
-            INSERT INTO customers.merge_log (id, at, act, before, after, cause, causes, actor)
-            VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
-            """,
-            (
-                new_id(),
-                at,
-                change.act,
-                list(change.before),
-                list(change.after),
-                change.cause,
-                list(change.causes),
-                actor,
+    """Write down which customers became which."""
+    await tx.run(
+        """
+        INSERT INTO customers.merge_log (id, at, act, before, after, cause, causes, actor)
+        SELECT id, %s, act, before, after, cause, causes, %s
+          FROM jsonb_to_recordset(%s)
+               AS given (id uuid, act text, before uuid[], after uuid[], cause text, causes uuid[])
+        """,
+        (
+            at,
+            actor,
+            Jsonb(
+                [
+                    {
+                        "id": new_id(),
+                        "act": change.act,
+                        "before": change.before,
+                        "after": change.after,
+                        "cause": change.cause,
+                        "causes": change.causes,
+                    }
+                    for change in changes
+                ]
             ),
-        )
+        ),
+    )
 
 
 @dataclass(frozen=True, slots=True)
