@@ -174,8 +174,9 @@ async def test_an_answer_to_an_old_message_goes_to_its_own_conversation(world: W
 async def test_a_reused_external_id_loses_no_message(world: World) -> None:
     await world.hear(Call("same", "ana", text="Hello"))
     other = Call("same", "bruno", text="Good day")
-    from tests.kits.tincan import draft_of
     from dataclasses import replace
+
+    from tests.kits.tincan import draft_of
 
     await world.reception.receive(world.account_ids["tincan"], [replace(draft_of(other), external_id="another")])
     await world.apply()
