@@ -30,6 +30,7 @@ class Served:
     """A running house and where it is reached."""
 
     house: House
+    site: Site
     port: int
 
     @property
@@ -112,8 +113,9 @@ async def serving(conninfo: str, data: Path, port: int | None = None) -> AsyncIt
         outward_allow=("127.0.0.1",),
     )
     async with open_house(settings) as house:
+        site = Site(house)
         config = uvicorn.Config(
-            Site(house),
+            site,
             host="127.0.0.1",
             port=port,
             log_config=None,
@@ -129,7 +131,7 @@ async def serving(conninfo: str, data: Path, port: int | None = None) -> AsyncIt
             if running.done():
                 running.result()
         try:
-            yield Served(house, port)
+            yield Served(house, site, port)
         finally:
             server.should_exit = True
             server.force_exit = True

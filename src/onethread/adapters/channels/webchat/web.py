@@ -46,7 +46,9 @@ def web_app(ports: Ports, tokens: Tokens, link: Link) -> ASGIApp:
         Route(f"{BASE}/events", pages.door(pages.events), methods=["GET", "OPTIONS"]),
         WebSocketRoute(f"{BASE}/socket", SocketDoor(pages.desk).__call__),
     ]
-    return Starlette(routes=routes, exception_handlers={HTTPException: _lost})
+    app = Starlette(routes=routes, exception_handlers={HTTPException: _lost})
+    app.state.limits = pages.desk.limits
+    return app
 
 
 class Pages:
