@@ -9,7 +9,7 @@ import pytest
 from onethread.customers import actions
 from onethread.customers.matching import customer_born_with
 from onethread.customers.model import STRENGTH, EvidenceDraft
-from onethread.customers.rebuild import differences
+from onethread.customers.rebuild import differences, repair
 from onethread.kernel.identifier import Identifier
 from onethread.kernel.ids import EvidenceId, IdentifierId
 from onethread.platform.db import Tx
@@ -99,7 +99,25 @@ def _statements(chance: random.Random, ids: list[IdentifierId], number: int) -> 
     return [statement(a, b, chance.choice(kinds), source=chance.choice(["web", "till"])) for a, b in pairs]
 
 
+@pytest.mark.parametrize("seed", WORLDS)
+async def test_after_a_change_of_rules_a_repair_brings_all_in_line(tx: Tx, seed: int) -> None:
+    chance = random.Random(2000 + seed)
+    await tx.run("UPDATE customers.rule SET shared_above = 2, most_in_group = 7")
+    ids = await come(tx, *_identifiers(chance, 14))
+    await actions.assert_evidence(tx, _statements(chance, ids, 24))
+    await tx.run(
+        "UPDATE customers.rule SET link_strength = %s, shared_above = %s",
+        (chance.choice([10, 20, 50, 70]), chance.choice([1, 2, 4])),
+    )
+    await tx.run("INSERT INTO customers.source_rule (source, link_strength) VALUES ('till', 60)")
+    await repair(tx, by=AGENT, now=noon)
+    assert await differences(tx) == []
+    assert await repair(tx, by=AGENT, now=noon) == 0
+
+
 async def test_a_rebuild_finds_what_somebody_broke(tx: Tx) -> None:
     mail, other = await come(tx, Identifier("email", "a@example.com"), Identifier("email", "b@example.com"))
     await tx.run("UPDATE customers.identifier SET customer_id = %s WHERE id = %s", (customer_born_with(mail), other))
     assert [(found.what, found.id) for found in await differences(tx)] == [("customer of", other)]
+    await repair(tx, by=AGENT, now=noon)
+    assert await differences(tx) == []

@@ -1,11 +1,21 @@
 """Everything derived, computed once more from the evidence alone, beside what the tables say."""
 
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from uuid import UUID
 
 from onethread.customers import store_evidence, store_whole
 from onethread.customers.matching import Partition, customer_born_with, partition
+from onethread.customers.model import Cause
+from onethread.customers.settling import settle
 from onethread.customers.store_evidence import Held
+from onethread.kernel.ids import EvidenceId, IdentifierId
 from onethread.platform.db import Tx
+from onethread.platform.events.log import append
+from onethread.platform.events.model import By
+
+_AT_ONCE: Final = 200  # identifiers whose components are held at one time
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,7 +23,7 @@ class Difference:
     """Something derived that is not what the evidence says."""
 
     what: str
-    id: object
+    id: UUID
     kept: object
     computed: object
 
@@ -30,6 +40,25 @@ async def differences(tx: Tx) -> list[Difference]:
         *await _customer_rows(tx, held, found),
     ]
     return [one for one in compared if one.kept != one.computed]
+
+
+async def repair(tx: Tx, *, by: By, now: datetime) -> int:
+    """Bring everything derived in line with the evidence, after the rules were changed; return how much differed."""
+    found = await differences(tx)
+    links = {link.id: link for link in await store_whole.links(tx)} if found else {}
+    ends: set[IdentifierId] = set()
+    for one in found:
+        if one.what in {"customer of", "shared"}:
+            ends.add(IdentifierId(one.id))
+        elif one.what == "suppressed":
+            link = links[EvidenceId(one.id)]
+            ends |= {link.a, link.b}
+    ordered = sorted(ends)
+    for start in range(0, len(ordered), _AT_ONCE):
+        some = ordered[start : start + _AT_ONCE]
+        causes = [Cause(id_, id_, id_, "The rules were changed.") for id_ in some]
+        await append(tx, await settle(tx, causes, at=now, by=by, loosened=some))
+    return len(found)
 
 
 async def _customer_rows(tx: Tx, held: list[Held], found: Partition) -> list[Difference]:
