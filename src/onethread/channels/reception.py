@@ -11,6 +11,7 @@ from onethread.channels.contract import Account, Health, ReceiptDraft
 from onethread.channels.model import lane_of
 from onethread.kernel.errors import Unavailable
 from onethread.kernel.ids import AccountId
+from onethread.platform import metrics
 from onethread.platform.db import Database
 
 _BATCH: Final = 500  # receipts in one commit
@@ -109,4 +110,7 @@ class Reception:
                     raise
             else:
                 batch.done.set_result(fresh)
+                metrics.receipt_batch.observe(len(batch.receipts))
+                metrics.receipts.labels("new").inc(len(fresh))
+                metrics.receipts.labels("repeated").inc(len(batch.receipts) - len(fresh))
                 self._tell({lane_of(draft.sender) for _, draft in batch.receipts})

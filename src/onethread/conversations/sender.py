@@ -36,6 +36,7 @@ from onethread.conversations.unsubscribing import Unsubscribe
 from onethread.kernel.clock import utc_now
 from onethread.kernel.errors import Unavailable
 from onethread.kernel.ids import AccountId, DeliveryId
+from onethread.platform import metrics
 from onethread.platform.db import Database, Tx
 from onethread.platform.events import log as events
 
@@ -134,6 +135,7 @@ class Sender:
             outcome: Outcome = Unreachable("Its account is not there any more, or is switched off.", permanent=False)
         else:
             outcome = await self._send(desk, channel, account, claimed, leaving)
+        metrics.deliveries.labels(claimed.channel, type(outcome).__name__).inc()
         self._results.append((claimed, outcome))
         self._done.set()
 

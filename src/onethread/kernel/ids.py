@@ -29,7 +29,7 @@ _last = 0
 
 def new_id() -> UUID:
     """Return a fresh UUIDv7; within one process every id is greater than the one before."""
-    global _last
+    global _last  # noqa: PLW0603 - one sequence for the whole process
     random = int.from_bytes(os.urandom(9), "big")
     # 48 bits of milliseconds, 12 bits of the rest of the millisecond, 62 random bits.
     millis, rest = divmod(time.time_ns(), 1_000_000)

@@ -8,6 +8,8 @@ from typing import Final
 
 import msgspec
 
+from onethread.platform import metrics
+
 _encode: Final = msgspec.json.Encoder().encode
 
 QUEUE: Final = 1_000  # frames a screen may lag behind before it is cut off
@@ -174,6 +176,7 @@ class Hub:
     def subscribe(self, topics: Iterable[str] = (), *, limit: int = QUEUE) -> Subscription:
         subscription = Subscription(self, limit)
         self._subscriptions.add(subscription)
+        metrics.live_subscriptions.set(len(self._subscriptions))
         self.join(subscription, topics)
         return subscription
 
@@ -193,6 +196,7 @@ class Hub:
 
     def forget(self, subscription: Subscription) -> None:
         self._subscriptions.discard(subscription)
+        metrics.live_subscriptions.set(len(self._subscriptions))
 
     def publish(self, live: LiveFrame) -> None:
         """Give the frame to every subscription of its topics, once to each."""

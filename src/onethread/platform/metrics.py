@@ -29,13 +29,13 @@ requests: Final = Counter(
 request_seconds: Final = Histogram(
     "onethread_http_request_seconds", "Time to answer.", ("route",), buckets=_SECONDS, registry=REGISTRY
 )
-live_screens: Final = Gauge("onethread_live_screens", "Open live connections.", registry=REGISTRY)
+live_subscriptions: Final = Gauge("onethread_live_subscriptions", "Screens and visitors that watch.", registry=REGISTRY)
 
 # The way in.
 receipts: Final = Counter(
     "onethread_receipts",
-    "Receipts by what became of them: new, repeated, forged, parked.",
-    ("channel", "outcome"),
+    "Receipts, by what became of them: new or repeated, then applied or parked.",
+    ("outcome",),
     registry=REGISTRY,
 )
 receipt_batch: Final = Histogram(
@@ -43,9 +43,6 @@ receipt_batch: Final = Histogram(
 )
 applied_batch: Final = Histogram(
     "onethread_applied_batch_size", "Receipts applied together.", buckets=_SIZES, registry=REGISTRY
-)
-applied_seconds: Final = Histogram(
-    "onethread_applied_batch_seconds", "Time to apply a batch.", buckets=_SECONDS, registry=REGISTRY
 )
 oldest_receipt_seconds: Final = Gauge(
     "onethread_oldest_unapplied_receipt_seconds", "Age of the oldest receipt not applied yet.", registry=REGISTRY
@@ -72,7 +69,12 @@ cursor_behind: Final = Gauge(
     ("subscriber",),
     registry=REGISTRY,
 )
-dead_letters: Final = Gauge("onethread_dead_letters", "Events parked for a person.", ("subscriber",), registry=REGISTRY)
+events_parked: Final = Counter(
+    "onethread_events_parked",
+    "Events a subscriber could not take, left to a person.",
+    ("subscriber",),
+    registry=REGISTRY,
+)
 crashes: Final = Counter(
     "onethread_task_crashes", "Background tasks that had to be started again.", ("task",), registry=REGISTRY
 )

@@ -1,6 +1,7 @@
 """The receiver: takes waiting receipts lane by lane and applies them."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -15,6 +16,7 @@ from onethread.conversations.receiving.batch import Desk
 from onethread.conversations.receiving.placing import CustomersMoved
 from onethread.kernel.clock import utc_now
 from onethread.kernel.errors import Refused, Unavailable
+from onethread.platform import metrics
 from onethread.platform.db import Database, Tx
 
 log = structlog.get_logger(__name__)
@@ -110,6 +112,7 @@ class Receiver:
             log.warning("receiver.batch_failed", lane=lane, size=len(receipts), error=type(failed).__name__)
             await self._one_by_one(desk, lane)
         self.applied += len(receipts)
+        metrics.applied_batch.observe(len(receipts))
         return Done(len(receipts), True)
 
     async def _one_by_one(self, desk: Desk, lane: int) -> None:
@@ -132,6 +135,8 @@ class Receiver:
 
 async def _settle(tx: Tx, settled: Sequence[Settled], receipts: Sequence[KeptReceipt]) -> None:
     await channels.settle_receipts(tx, settled, {receipt.seq: receipt for receipt in receipts})
+    for outcome, times in Counter(one.state for one in settled).items():
+        metrics.receipts.labels(outcome).inc(times)
 
 
 def _failed(receipt: KeptReceipt, error: Exception) -> Settled:

@@ -12,6 +12,7 @@ import structlog
 from onethread.kernel.clock import utc_now
 from onethread.kernel.errors import NotFound, Unavailable
 from onethread.kernel.ids import new_id
+from onethread.platform import metrics
 from onethread.platform.db import Database, Tx
 from onethread.platform.events import store
 from onethread.platform.events.log import Log
@@ -97,6 +98,7 @@ class Subscribers:
                 events = await self._read(tx, subscriber, seq, upto, _BATCH)
                 if events:
                     await subscriber.hear(tx, events)
+                    metrics.events_heard.labels(subscriber.name).inc(len(events))
                 full = len(events) == _BATCH
                 target = events[-1].seq if full else upto
                 if target > seq:
@@ -104,7 +106,7 @@ class Subscribers:
                 return full
         except Unavailable:
             raise
-        except Exception as error:  # a subscriber's failure is its own: it must not stop the others
+        except Exception as error:  # noqa: BLE001 - a subscriber's failure is its own: it must not stop the others
             log.warning("events.subscriber_failed", subscriber=subscriber.name, error=type(error).__name__)
             await self._delay(subscriber.name, attempts=1)
             return True
@@ -117,15 +119,14 @@ class Subscribers:
             try:
                 async with tx.savepoint():
                     await subscriber.hear(tx, [event])
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - parked with its reason
                 if event is events[0] and attempts >= _ATTEMPTS:
                     await self._park(tx, subscriber, event, error, attempts)
                     return True
                 tried = attempts + 1 if event is events[0] else 1
-                await store.delay_cursor(
-                    tx, subscriber.name, attempts=tried, seconds=_FIRST_PAUSE * 2 ** (tried - 1)
-                )
+                await store.delay_cursor(tx, subscriber.name, attempts=tried, seconds=_FIRST_PAUSE * 2 ** (tried - 1))
                 return True
+            metrics.events_heard.labels(subscriber.name).inc()
             await store.move_cursor(tx, subscriber.name, event.seq)
             attempts = 0
         if not events:
@@ -135,6 +136,7 @@ class Subscribers:
     async def _park(self, tx: Tx, subscriber: Subscriber, event: Event, error: Exception, attempts: int) -> None:
         await store.insert_dead_letter(tx, new_id(), subscriber.name, event, _in_words(error), attempts)
         await store.move_cursor(tx, subscriber.name, event.seq)
+        metrics.events_parked.labels(subscriber.name).inc()
         log.error("events.parked", subscriber=subscriber.name, type=event.type, seq=event.seq)
 
     async def _delay(self, name: str, *, attempts: int) -> None:
@@ -159,7 +161,7 @@ class Subscribers:
             try:
                 async with tx.savepoint():
                     await self.by_name[letter.subscriber].hear(tx, events)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - parked with its reason
                 failure = error
                 await store.fail_dead_letter_again(tx, letter.id, _in_words(error))
             else:

@@ -12,7 +12,7 @@ import structlog
 
 from onethread.kernel.clock import utc_now
 from onethread.kernel.errors import Unavailable
-from onethread.platform import signing
+from onethread.platform import metrics, signing
 from onethread.platform.db import Database, Tx
 from onethread.platform.events import store as log_store
 from onethread.platform.events.model import Event
@@ -140,6 +140,7 @@ class Sender:
             case Stopped(reason):
                 ended = store.Ended(one.id, "dead", answer.status, reason)
                 self._stopped[one.webhook_id] = reason
+        metrics.webhook_posts.labels(type(verdict).__name__).inc()
         if not isinstance(verdict, Delivered):
             log.info(
                 "webhooks.attempt_failed",
