@@ -308,7 +308,8 @@ def _draft(actor: Actor, row: Locked, say: Say, now: datetime, *, direction: str
         account_id=way.account.id if way else None,
         identifier_id=way.identifier.id if way else None,
         author_id=AgentId(actor.id) if actor.id is not None else None,
-        author_name=actor.name,
+        # A machine's name is ours to know: the customer hears the brand.
+        author_name=actor.name if actor.agent_id is not None else None,
         answers_id=say.answers,
         purpose=say.purpose,
         client_id=say.client_id,
