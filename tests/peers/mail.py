@@ -80,15 +80,13 @@ def mail_servers(folder: Path) -> Iterator[MailServers]:
     _write_opendkim(folder, servers, signer, verifier)
     _write_dovecot(folder, servers, lmtp)
     _write_postfix(folder, servers, lmtp, signer, verifier)
-    running = [
-        subprocess.Popen([*program, str(folder / conf)], stdout=log, stderr=subprocess.STDOUT)
-        for log in [(folder / "programs.log").open("ab")]
-        for program, conf in (
-            (("opendkim", "-f", "-x"), "signer.conf"),
-            (("opendkim", "-f", "-x"), "verifier.conf"),
-            (("dovecot", "-F", "-c"), "dovecot.conf"),
-        )
+    programs = [
+        ("opendkim", "-f", "-x", str(folder / "signer.conf")),
+        ("opendkim", "-f", "-x", str(folder / "verifier.conf")),
+        ("dovecot", "-F", "-c", str(folder / "dovecot.conf")),
     ]
+    with (folder / "programs.log").open("ab") as log:
+        running = [subprocess.Popen(program, stdout=log, stderr=subprocess.STDOUT) for program in programs]
     postfix = ["postfix", "-c", str(folder / "postfix")]
     try:
         subprocess.run([*postfix, "start"], check=True, capture_output=True, timeout=30)

@@ -120,4 +120,8 @@ class Email:
                 if self._listener is not None:
                     doors.create_task(listen(self._listener, ports.reception), name="email.listener")
         finally:
-            await self._lines.close()
+            await self.close()
+
+    async def close(self) -> None:
+        """Hang up the lines kept open to mail servers."""
+        await self._lines.close()

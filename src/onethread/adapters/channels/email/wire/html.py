@@ -197,7 +197,7 @@ class _Reader:
 
     def _line(self) -> int:
         """Return the number of the line being written, the blank line before it counted."""
-        if self._gap and not self._words[:-1] and self._lines and not self._lines[-1].blank:
+        if self._gap and not self._inked and self._lines and not self._lines[-1].blank:
             self._lines.append(Line(""))
         self._gap = False
         return len(self._lines)
