@@ -6,12 +6,14 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from onethread.customers import actions, queries, queries_evidence
 from onethread.customers.matching import customer_born_with
 from onethread.customers.model import Sighting
 from onethread.customers.queries import parse_identifier
-from onethread.kernel.errors import Invalid
+from onethread.kernel.errors import Invalid, Refused
 from onethread.kernel.identifier import Identifier
 from onethread.kernel.ids import BrandId, CustomerId, IdentifierId, new_id
 from onethread.kernel.normal import NotAnIdentifier
@@ -42,6 +44,16 @@ def test_an_identifier_is_read_in_any_writing(written: str, identifier: Identifi
 def test_what_is_no_identifier_is_refused(written: str, refusal: type[Invalid]) -> None:
     with pytest.raises(refusal):
         parse_identifier(written, "TH")
+
+
+@given(st.one_of(st.text(), st.from_regex(r"(email|phone|line|external@?.?):.{0,9}", fullmatch=True)))
+def test_whatever_is_written_is_an_identifier_or_refused(written: str) -> None:
+    try:
+        identifier = parse_identifier(written, "TH")
+    except Refused:
+        return
+    at = f"@{identifier.scope}" if identifier.scope else ""
+    assert parse_identifier(f"{identifier.kind}{at}:{identifier.value}", "TH") == identifier
 
 
 async def test_a_customer_is_found_by_each_writing_of_a_number(tx: Tx) -> None:

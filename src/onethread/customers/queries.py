@@ -151,7 +151,10 @@ async def customers(tx: Tx, *, before: Place | None, limit: int) -> list[Custome
 
 
 async def customers_like(tx: Tx, words: str, *, before: Place | None, limit: int) -> list[CustomerLine]:
-    """Return customers one of whose identifiers has a name with the words in it or begins with them."""
+    """Return customers one of whose identifiers has a name with the words in it or begins with them.
+
+    Looks at 5000 matches of a kind at most: whoever gets that many should say more.
+    """
     at, id_ = before or (None, None)
     pattern = re.sub(r"([\\%_])", r"\\\1", words)
     # The matches first, through their indexes, then their order: a rare name must not walk every customer.
@@ -159,11 +162,11 @@ async def customers_like(tx: Tx, words: str, *, before: Place | None, limit: int
         _CustomerRow,
         """
         WITH matching AS MATERIALIZED (
-            SELECT customer_id FROM customers.identifier WHERE name ILIKE '%%' || %(pattern)s || '%%'
+            (SELECT customer_id FROM customers.identifier WHERE name ILIKE '%%' || %(pattern)s || '%%' LIMIT 5000)
              UNION
-            SELECT customer_id FROM customers.identifier WHERE value LIKE %(pattern)s || '%%'
+            (SELECT customer_id FROM customers.identifier WHERE value LIKE %(pattern)s || '%%' LIMIT 5000)
              UNION
-            SELECT customer_id FROM customers.identifier WHERE value LIKE lower(%(pattern)s) || '%%'
+            (SELECT customer_id FROM customers.identifier WHERE value LIKE lower(%(pattern)s) || '%%' LIMIT 5000)
         )
         SELECT id, name, locale, created_at
           FROM customers.customer
