@@ -60,9 +60,12 @@ class Databases:
         self._admin.execute("SELECT pg_advisory_lock(%s)", [_LOCK])
         try:
             names = {name for (name,) in self._admin.execute("SELECT datname FROM pg_database").fetchall()}
-            for name in names:
-                if name.startswith("test_") and not psutil.pid_exists(int(name.split("_")[1])):
-                    self._drop(name)
+            clones = {name for name in names if name.startswith("test_")}
+            abandoned = {name for name in clones if not psutil.pid_exists(int(name.split("_")[1]))}
+            outdated = {name for name in names if name.startswith("template_")} - {self._template}
+            # A run with another schema may be under way; its template goes with the first run after it.
+            for name in abandoned if clones - abandoned else abandoned | outdated:
+                self._drop(name)
             if self._template not in names:
                 self._build()
         finally:
