@@ -100,13 +100,13 @@ class Screen:
 
     async def gap(self, after: int) -> list[str]:
         """Return what was missed on the topics since a position, once. Raises Behind when it is too much."""
-        self._has = max(self._has, after)
         upto = max(self._joined.values(), default=after)
         joined = dict(self._joined)
         self._joined = dict.fromkeys(joined, min(after, upto))
         if not joined:
             return []
         found = await self._house.broadcaster.replay(joined.keys(), after=after, upto=upto)
+        self._has = max(self._has, after)
         return [text for live in found if _was_missed(live, joined) and (text := self._told(live)) is not None]
 
     async def frames(self, idle: float) -> AsyncIterator[Sequence[str]]:
