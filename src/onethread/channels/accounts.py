@@ -15,6 +15,7 @@ from onethread.platform.db import Database
 from onethread.platform.secrets import Secrets
 
 _FRESH: Final = 2.0  # seconds an account may be out of date in another process
+_UNKNOWN: Final = 0.25  # seconds between looks for accounts that nobody here has heard of
 
 _PURPOSE: Final = "channels.account"
 
@@ -26,11 +27,14 @@ class Accounts:
         self._database = database
         self._secrets = secrets
         self._by_id: dict[AccountId, Account] = {}
-        self._read_at = float("-inf")
+        self._read_at = float("-inf")  # when the last reading began
+        self._forgotten = 0
         self._reading: asyncio.Task[None] | None = None
 
     async def get(self, account_id: AccountId) -> Account | None:
         await self._refresh()
+        if account_id not in self._by_id:
+            await self._look_again()
         account = self._by_id.get(account_id)
         return account if account is not None and account.enabled else None
 
@@ -46,24 +50,40 @@ class Accounts:
 
     def forget(self) -> None:
         """Read the accounts anew at the next look-up."""
+        self._forgotten += 1
         self._read_at = float("-inf")
 
     async def _refresh(self) -> None:
         if time.monotonic() - self._read_at < _FRESH:
             return
-        if self._reading is None:
-            self._reading = asyncio.create_task(self._read(), name="accounts")
-        reading = self._reading
+        reading = self._under_way()
         if self._by_id and self._read_at > float("-inf"):
             return  # a little old is good enough while the fresh ones are on their way
         await asyncio.shield(reading)
 
+    async def _look_again(self) -> None:
+        """Look for an account that another process may have set up this moment: its first webhook must not bounce."""
+        asked = time.monotonic()
+        while self._read_at < asked:
+            if self._reading is None:
+                await asyncio.sleep(max(0.0, self._read_at + _UNKNOWN - time.monotonic()))
+            if self._read_at < asked:
+                await asyncio.shield(self._under_way())
+
+    def _under_way(self) -> asyncio.Task[None]:
+        """Return the reading under way, one at a time."""
+        if self._reading is None:
+            self._reading = asyncio.create_task(self._read(), name="accounts")
+        return self._reading
+
     async def _read(self) -> None:
+        began, forgotten = time.monotonic(), self._forgotten
         try:
             async with self._database.transaction() as tx:
                 rows = await queries.accounts(tx)
             self._by_id = {row.id: opened(row, self._secrets) for row in rows}
-            self._read_at = time.monotonic()
+            # What was changed while we read is not in it.
+            self._read_at = began if forgotten == self._forgotten else float("-inf")
         finally:
             self._reading = None
 
