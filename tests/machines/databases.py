@@ -60,12 +60,13 @@ class Databases:
         self._admin.execute("SELECT pg_advisory_lock(%s)", [_LOCK])
         try:
             names = {name for (name,) in self._admin.execute("SELECT datname FROM pg_database").fetchall()}
-            clones = {name for name in names if name.startswith("test_")}
-            abandoned = {name for name in clones if not psutil.pid_exists(int(name.split("_")[1]))}
-            outdated = {name for name in names if name.startswith("template_")} - {self._template}
-            # A run with another schema may be under way; its template goes with the first run after it.
-            for name in abandoned if clones - abandoned else abandoned | outdated:
-                self._drop(name)
+            for name in names:
+                if name.startswith("test_") and not psutil.pid_exists(int(name.split("_")[1])):
+                    self._drop(name)
+                elif name.startswith("template_") and name != self._template and self._is_unused(name):
+                    self._drop(name)
+            # Held as long as this connection: a run with another schema must not sweep ours away.
+            self._admin.execute("SELECT pg_advisory_lock_shared(%s)", [_key(self._template)])
             if self._template not in names:
                 self._build()
         finally:
@@ -80,8 +81,19 @@ class Databases:
             sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(building), sql.Identifier(self._template))
         )
 
+    def _is_unused(self, template: str) -> bool:
+        (free,) = self._admin.execute("SELECT pg_try_advisory_lock(%s)", [_key(template)]).fetchone() or (False,)
+        if free:
+            self._admin.execute("SELECT pg_advisory_unlock(%s)", [_key(template)])
+        return bool(free)
+
     def _drop(self, name: str) -> None:
         self._admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def _key(template: str) -> int:
+    """Return the number of the lock by which runs say that they use a template."""
+    return int.from_bytes(hashlib.sha256(template.encode()).digest()[:7], "big")
 
 
 def _fingerprint() -> str:
