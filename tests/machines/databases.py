@@ -61,9 +61,7 @@ class Databases:
         try:
             names = {name for (name,) in self._admin.execute("SELECT datname FROM pg_database").fetchall()}
             for name in names:
-                if name.startswith("test_") and not psutil.pid_exists(int(name.split("_")[1])):
-                    self._drop(name)
-                elif name.startswith("template_") and name != self._template and self._is_unused(name):
+                if self._is_left_over(name):
                     self._drop(name)
             # Held as long as this connection: a run with another schema must not sweep ours away.
             self._admin.execute("SELECT pg_advisory_lock_shared(%s)", [_key(self._template)])
@@ -81,10 +79,15 @@ class Databases:
             sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(building), sql.Identifier(self._template))
         )
 
-    def _is_unused(self, template: str) -> bool:
-        (free,) = self._admin.execute("SELECT pg_try_advisory_lock(%s)", [_key(template)]).fetchone() or (False,)
+    def _is_left_over(self, name: str) -> bool:
+        """Tell a clone of a dead process, or a template of another schema that nobody uses."""
+        if name.startswith("test_"):
+            return not psutil.pid_exists(int(name.split("_")[1]))
+        if not name.startswith("template_") or name == self._template:
+            return False
+        (free,) = self._admin.execute("SELECT pg_try_advisory_lock(%s)", [_key(name)]).fetchone() or (False,)
         if free:
-            self._admin.execute("SELECT pg_advisory_unlock(%s)", [_key(template)])
+            self._admin.execute("SELECT pg_advisory_unlock(%s)", [_key(name)])
         return bool(free)
 
     def _drop(self, name: str) -> None:
