@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 import onethread
 from onethread.access import api as access
-from onethread.app import health, live, media, operations
+from onethread.app import health, live, media, operations, uploads
 from onethread.app.build import House
 from onethread.app.guard import Guard
 from onethread.app.problems import MEDIA_TYPE, Problem, speak_problems
@@ -33,6 +33,7 @@ ROOMS: Final[tuple[Callable[[], APIRouter], ...]] = (
     conversations.router,
     operations.router,
     live.router,
+    uploads.router,
 )
 _CHANNELS: Final = "/channels/"
 _HOOKS: Final = "/hooks/"
