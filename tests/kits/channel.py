@@ -4,10 +4,11 @@
         def channel(self) -> Channel: ...
         def account(self) -> Account: ...
         def hook_of_message(self, text, *, number=1, sender=1) -> Hook: ...
-        def signed(self, body) -> Hook: ...
+        def signed(self, body, *, at=NOW) -> Hook: ...
 
 and whatever else the channel has: files (`hook_of_file`), events nobody knows (`unknown_bodies`), a
 provider that misbehaves (`provoked`). Everything below `test_` then holds for it, or fails by name.
+`WholeChannelKit` (whole_channel.py) adds the way through the real door and the real receiver.
 """
 
 import json
@@ -69,8 +70,8 @@ class ChannelKit(ABC):
         """Return a genuine request, received at NOW, that brings message `number` of a sender."""
 
     @abstractmethod
-    def signed(self, body: bytes) -> Hook:
-        """Return a genuine request, received at NOW, with any body."""
+    def signed(self, body: bytes, *, at: datetime = NOW) -> Hook:
+        """Return a genuine request, signed and received at a moment, with any body."""
 
     def hook_of_file(self) -> Hook | None:
         """Return a genuine request that brings a file, None when the channel brings none."""
@@ -100,7 +101,7 @@ class ChannelKit(ABC):
         return channel.split(hook, account)
 
     def parsed(self, draft: ReceiptDraft) -> Sequence[Came]:
-        return self.channel().parse(_receipt(draft), self.account())
+        return self.channel().parse(receipt_of(draft), self.account())
 
     def messages(self, hook: Hook) -> list[MessageCame]:
         came = [one for draft in self.drafts(hook) for one in self.parsed(draft)]
@@ -200,20 +201,20 @@ class ChannelKit(ABC):
             assert media.name
             assert "/" in media.media_type
             if not media.ref.startswith("file:"):
-                blob = await self.channel().fetch(_receipt(draft), media, self.account())
+                blob = await self.channel().fetch(receipt_of(draft), media, self.account())
                 assert blob.body
 
     async def test_a_file_nobody_sent_cannot_be_fetched(self) -> None:
         draft = self.drafts(self.hook_of_message("Hello"))[0]
         with pytest.raises((NotFound, Unreadable)):
-            await self.channel().fetch(_receipt(draft), Media("part:99", "x", "text/plain"), self.account())
+            await self.channel().fetch(receipt_of(draft), Media("part:99", "x", "text/plain"), self.account())
 
     # ------------------------------------------------------------ what is forged
 
     def test_every_forgery_is_found(self) -> None:
         genuine = self.hook_of_message("Hello")
         self.channel().verify(genuine, self.account())
-        for what, forged in self._forgeries(genuine):
+        for what, forged in self.forgeries(genuine):
             with pytest.raises(Forged):
                 self.channel().verify(forged, self.account())
                 pytest.fail(f"believed although {what}")
@@ -230,7 +231,7 @@ class ChannelKit(ABC):
             with pytest.raises(Forged):
                 self.channel().verify(replace(hook, received_at=NOW + late), self.account())
 
-    def _forgeries(self, genuine: Hook) -> list[tuple[str, Hook]]:
+    def forgeries(self, genuine: Hook) -> list[tuple[str, Hook]]:
         assert self.signature_headers, "which headers carry the signature?"
         forged = [
             ("the body was changed", replace(genuine, body=genuine.body + b" ")),
@@ -309,7 +310,7 @@ def assert_tamed(kit: ChannelKit, hook: Hook) -> list[Came]:
         assert_storable(draft.external_id)
         assert_storable(draft.sender)
         try:
-            came = channel.parse(_receipt(draft), account)
+            came = channel.parse(receipt_of(draft), account)
         except Unreadable as refused:
             assert refused.detail
             assert_storable(refused.detail)
@@ -391,7 +392,7 @@ def _places(value: object, way: tuple[object, ...] = ()) -> list[tuple[object, .
     return [place for key, one in inner for place in [(*way, key), *_places(one, (*way, key))]]
 
 
-def _receipt(draft: ReceiptDraft) -> Receipt:
+def receipt_of(draft: ReceiptDraft) -> Receipt:
     return Receipt(draft.external_id, draft.sender, draft.body, draft.form, NOW)
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from onethread.access.actions.agents import NewAgent, create_agent
 from onethread.access.actions.brands import NewBrand, found_organisation
 from onethread.access.actions.keys import create_key
-from onethread.access.model import SYSTEM, Role
+from onethread.access.model import SYSTEM, Permission, Role
 from onethread.access.queries import brands
 from onethread.app.build import House, open_house
 from onethread.app.settings import Settings
@@ -72,12 +72,12 @@ class Served:
         self.house.accounts.forget()
         return line.id
 
-    async def key(self, role: Role = "owner", **limits: object) -> str:
+    async def key(self, role: Role = "owner", *, scopes: Sequence[Permission] | None = None) -> str:
         """Create an API key and return its secret."""
         await self.found()
         async with self.house.database.transaction() as tx:
             issued = await create_key(
-                tx, SYSTEM, name=f"a {role}'s key {secrets.token_hex(2)}", role=role, now=utc_now(), **limits
+                tx, SYSTEM, name=f"a {role}'s key {secrets.token_hex(2)}", role=role, scopes=scopes, now=utc_now()
             )
         return issued.secret
 
@@ -105,7 +105,6 @@ async def serving(conninfo: str, data: Path, port: int | None = None) -> AsyncIt
     """Serve the house on a database until the block ends; connections that are open then are cut."""
     port = port or free_port()
     settings = Settings(
-        _env_file=None,
         data=data,
         host="127.0.0.1",
         port=port,

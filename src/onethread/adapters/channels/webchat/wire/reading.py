@@ -86,9 +86,8 @@ def _single(request: SignedRequest, body: bytes) -> ReceiptDraft:
         raise Unreadable("visitor: Whose event is it? Give the visitor's id.")
     if request.frame is None:
         raise Unreadable("frame: There is no frame, and no events either.")
-    return ReceiptDraft(
-        external_id_of(request.visitor, request.frame.id), f"visitor:{request.visitor}", body, FROM_COMPANY
-    )
+    visitor = str(request.visitor)
+    return ReceiptDraft(f"{visitor}:{request.frame.id}", f"visitor:{visitor}", body, FROM_COMPANY)
 
 
 def _receipt(event: bytes) -> ReceiptDraft:
@@ -98,9 +97,8 @@ def _receipt(event: bytes) -> ReceiptDraft:
     except Unreadable:
         digest = hashlib.sha256(event).hexdigest()
         return ReceiptDraft(f"unreadable:{digest}", "unreadable", event, FROM_COMPANY)
-    return ReceiptDraft(
-        external_id_of(address.visitor, address.frame.id), f"visitor:{address.visitor}", event, FROM_COMPANY
-    )
+    visitor = str(address.visitor)
+    return ReceiptDraft(f"{visitor}:{address.frame.id}", f"visitor:{visitor}", event, FROM_COMPANY)
 
 
 # ---------------------------------------------------------------- shapes
