@@ -294,7 +294,7 @@ async def _close(socket: WebSocket, code: int, reason: str) -> None:
 
 @routes.get(
     "/live/events",
-    operation_id="streamLiveEvents",
+    operation_id="stream_live_events",
     summary="Watch what happens as server-sent events",
     response_class=StreamingResponse,
     responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},

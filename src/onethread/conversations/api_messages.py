@@ -110,6 +110,7 @@ async def list_messages(
 )
 async def send_message(request: Request, actor: Acting, conversation_id: ConversationId, body: SayBody) -> MessageLine:
     """Answer the customer, over the channel they used last unless told otherwise."""
+    actor.require("conversations.reply")
     house = house_of(request)
     desk = await house.desks()
     async with house.database.transaction() as tx:
