@@ -9,11 +9,12 @@ from pydantic import BaseModel
 from onethread.access import queries
 from onethread.access.acting import COOKIE, SIGNED_IN, Acting
 from onethread.access.actions import agents, passwords, second_factor, sign_in
-from onethread.access.api_shapes import Body, Code, Locale, Name, Page, Password, TimeZone, house_of
+from onethread.access.api_shapes import Code, Locale, Name, Password, TimeZone, house_of
 from onethread.access.credentials import csrf_of
 from onethread.access.model import Agent, Permission, Role, Session, SessionId
 from onethread.kernel.ids import BrandId, TeamId
 from onethread.platform.events.model import ActorKind
+from onethread.platform.wire import Body, Page
 
 routes = APIRouter(tags=["access"])
 

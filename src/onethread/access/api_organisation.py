@@ -11,10 +11,11 @@ from onethread.access.acting import Acting, needs
 from onethread.access.actions import brands, keys
 from onethread.access.actions.brands import BrandChange, NewBrand
 from onethread.access.api_people import Brands
-from onethread.access.api_shapes import Body, Locale, Name, Page, TimeZone, house_of
+from onethread.access.api_shapes import Locale, Name, TimeZone, house_of
 from onethread.access.model import ApiKey, AuditEntry, Brand, Organisation, Permission, Role
-from onethread.kernel.errors import Invalid, NotFound
+from onethread.kernel.errors import NotFound
 from onethread.kernel.ids import BrandId, KeyId
+from onethread.platform.wire import Body, Page, read_cursor, write_cursor
 
 routes = APIRouter(tags=["access"])
 
@@ -161,24 +162,17 @@ async def revoke_key(request: Request, actor: Acting, key_id: KeyId) -> None:
 async def list_audit(
     request: Request,
     actor: Acting,
-    cursor: Annotated[str | None, Query(max_length=40)] = None,
+    cursor: Annotated[str | None, Query(max_length=100)] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
     subject_kind: Annotated[str | None, Query(max_length=40, pattern=r"^[a-z_]+$")] = None,
     subject_id: UUID | None = None,
 ) -> Page[AuditEntry]:
     """List administrative acts, the newest first."""
     actor.require("audit.read")
-    before = _read_cursor(cursor)
+    before = read_cursor(cursor, UUID)
     async with house_of(request).database.transaction() as tx:
         found = await queries.audit(
             tx, before=before, limit=limit + 1, subject_kind=subject_kind, subject_id=subject_id
         )
     more = found[limit - 1].id if len(found) > limit else None
-    return Page(items=found[:limit], next=str(more) if more else None)
-
-
-def _read_cursor(cursor: str | None) -> UUID | None:
-    try:
-        return UUID(cursor) if cursor else None
-    except ValueError as wrong:
-        raise Invalid("This is not a cursor we gave out.", field="cursor") from wrong
+    return Page(items=found[:limit], next=write_cursor(more) if more else None)

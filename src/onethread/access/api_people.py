@@ -11,10 +11,11 @@ from onethread.access.acting import Acting, needs
 from onethread.access.actions import agents, invitations, second_factor, teams
 from onethread.access.actions.agents import AgentChange, NewAgent
 from onethread.access.api_account import Ended
-from onethread.access.api_shapes import Body, Email, Locale, Name, Page, TimeZone, house_of
+from onethread.access.api_shapes import Email, Locale, Name, TimeZone, house_of
 from onethread.access.model import PERMISSIONS_OF, Agent, AgentState, Invitation, InvitationId, Permission, Role, Team
 from onethread.kernel.errors import NotFound
 from onethread.kernel.ids import AgentId, BrandId, TeamId
+from onethread.platform.wire import Body, Page
 
 routes = APIRouter(tags=["access"])
 

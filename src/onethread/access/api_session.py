@@ -15,10 +15,11 @@ from onethread.access.actions import brands, invitations, passwords, sign_in, si
 from onethread.access.actions.agents import NewAgent
 from onethread.access.actions.brands import NewBrand
 from onethread.access.actions.sign_in import SignedIn
-from onethread.access.api_shapes import Body, Code, Email, Locale, Name, Password, Secret, TimeZone, house_of
+from onethread.access.api_shapes import Code, Email, Locale, Name, Password, Secret, TimeZone, house_of
 from onethread.access.model import AccessRules, Role
 from onethread.access.oidc import SignOn, SignOnFailed, is_same_issuer
 from onethread.kernel.errors import NotFound
+from onethread.platform.wire import Body
 
 routes = APIRouter(tags=["access"])
 

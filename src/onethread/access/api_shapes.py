@@ -1,16 +1,13 @@
 """Wire shapes the routes of this room share."""
 
-from collections.abc import Sequence
-from typing import Annotated, Generic, Protocol, TypeVar, cast
+from typing import Annotated, Protocol, cast
 
 from fastapi import Request
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import StringConstraints
 
 from onethread.access import acting
 from onethread.access.oidc import SignOn
 from onethread.platform.secrets import Secrets
-
-T = TypeVar("T")
 
 # What people are and call things: no control characters, which forge log lines and mail headers.
 Name = Annotated[
@@ -22,19 +19,6 @@ TimeZone = Annotated[str, StringConstraints(max_length=60)]
 Password = Annotated[str, StringConstraints(max_length=1000)]
 Secret = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Code = Annotated[str, StringConstraints(min_length=1, max_length=40)]
-
-
-class Body(BaseModel):
-    """What a client sends; a field we do not know is refused, for it was meant to do something."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Page(BaseModel, Generic[T]):
-    """One page of a list; `next` is the cursor of the page after it."""
-
-    items: Sequence[T]
-    next: str | None = None
 
 
 class House(acting.House, Protocol):
