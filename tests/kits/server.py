@@ -30,7 +30,8 @@ from tests.machines.databases import Databases
 
 OWNER = "olga@cornershop.example"
 PASSWORD = "a long enough pass phrase"
-_PATIENCE = 60.0  # seconds for a start on a busy machine
+_PATIENCE = 120.0  # seconds for a start on a busy machine
+_NOT_OURS = ("ONETHREAD_", "DATABASE_", "PYTHONDONTWRITEBYTECODE")
 
 
 @dataclass
@@ -104,7 +105,7 @@ class Server:
         return [sys.executable, "-m", "onethread.app.cli", *words, "--data", str(self.data)]
 
     def env(self) -> dict[str, str]:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("ONETHREAD_", "DATABASE_"))}
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_OURS)}
         ours = {"ONETHREAD_OUTWARD_ALLOW": "127.0.0.1", "ONETHREAD_LOG_FORMAT": "json", **self.environment}
         return kept | ours | ({"DATABASE_URL": self.conninfo} if self.conninfo else {})
 
