@@ -14,6 +14,7 @@ from onethread.access.jobs import keep_posting
 from onethread.access.model import AccessRules, OidcProvider
 from onethread.access.oidc import SignOn
 from onethread.adapters.channels import Machines, open_channels
+from onethread.adapters.channels.email.listener import Listener
 from onethread.app import housekeeping, switchboard
 from onethread.app.media import MediaLinks
 from onethread.app.migrations import migrate
@@ -169,7 +170,7 @@ async def _build(ground: Ground, stack: AsyncExitStack) -> House:
     signals = SignalCarrier(database, hub)
     broadcaster = Broadcaster(database, log_, hub, switchboard.frames)
 
-    channels = open_channels(Machines(files, secrets, media.link))
+    channels = open_channels(Machines(files, secrets, media.link, _mail_door(settings)))
     accounts = Accounts(database, secrets)
     unsubscribe = UnsubscribeLinks(settings.address, secrets.stable_key("conversations.unsubscribe"))
     desks = Desks(database, accounts, channels, secrets.stable_key("conversations.reply"), unsubscribe)
@@ -242,6 +243,13 @@ async def _stop(house: House) -> None:
             await house.crew.stop()
             await house.sender.drain()
     log.info("house.stopped")
+
+
+def _mail_door(settings: Settings) -> Listener | None:
+    """Return where mail servers hand mail over, if the operator wants that."""
+    if settings.mail_port is None:
+        return None
+    return Listener(settings.mail_protocol, settings.mail_host, settings.mail_port)
 
 
 def open_secrets(settings: Settings) -> Secrets:
