@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from onethread.conversations import api_conversations, api_messages
+from onethread.conversations import api_conversations, api_messages, api_thread
 
 
 def router() -> APIRouter:
@@ -10,4 +10,5 @@ def router() -> APIRouter:
     routes = APIRouter(tags=["conversations"])
     routes.include_router(api_conversations.routes)
     routes.include_router(api_messages.routes)
+    routes.include_router(api_thread.routes)
     return routes

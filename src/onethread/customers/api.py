@@ -1,4 +1,4 @@
-"""Routes of the customers room: who they are, why, and their thread."""
+"""Routes of the customers room: who they are, and why."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -16,9 +16,8 @@ from onethread.customers.queries import CustomerLine, IdentifierLine, parse_iden
 from onethread.customers.queries_evidence import BlockedLine, ChangeLine, EvidenceLine, MarkLine, Suggestion
 from onethread.kernel.errors import Invalid, NotFound
 from onethread.kernel.identifier import Identifier, IdentifierKind
-from onethread.kernel.ids import BrandId, CustomerId, EventId, EvidenceId, IdentifierId
+from onethread.kernel.ids import BrandId, CustomerId, EvidenceId, IdentifierId
 from onethread.platform.db import Tx
-from onethread.platform.events.model import Event
 from onethread.platform.wire import Body, Page, read_cursor, write_cursor
 
 routes = APIRouter(tags=["customers"])
@@ -80,12 +79,6 @@ class IdentifierDetail(Body):
     evidence: Sequence[EvidenceLine]
 
 
-class ThreadPage(Page[Event]):
-    """A page of the thread; `customer_id` is what the id asked for stands for now."""
-
-    customer_id: CustomerId
-
-
 def _house(request: Request) -> House:
     house: House = request.app.state.house
     return house
@@ -127,23 +120,6 @@ async def get_customer(request: Request, actor: Acting, customer_id: CustomerId)
     actor.require("customers.read")
     async with _house(request).database.transaction() as tx:
         return await _customer(tx, customer_id)
-
-
-@routes.get(
-    "/customers/{customer_id}/thread", operation_id="get_customer_thread", openapi_extra=needs("customers.read")
-)
-async def get_thread(
-    request: Request, actor: Acting, customer_id: CustomerId, cursor: Cursor = None, limit: Limit = 50
-) -> ThreadPage:
-    """Show everything that happened with a customer on every channel, the newest first."""
-    actor.require("customers.read")
-    before = read_cursor(cursor, tuple[datetime, EventId])
-    async with _house(request).database.transaction() as tx:
-        current = await _current(tx, customer_id)
-        events = await queries.thread(tx, current, before=before, limit=limit + 1, brands=actor.brands)
-    more = events[limit - 1] if len(events) > limit else None
-    place = write_cursor((more.occurred_at, more.id)) if more else None
-    return ThreadPage(items=events[:limit], next=place, customer_id=current)
 
 
 # --- why ------------------------------------------------------------------------------------------
