@@ -45,6 +45,7 @@ def test_no_noise_escapes(noise: bytes) -> None:
     [
         mail("x" * 2_000_000).as_bytes(),
         b"From: ana@example.com\r\n\r\n" + b"\x00" * 100_000,
+        b"From: ana\x00@example.com\r\nMessage-ID: <\x00a@b>\r\nContent-ID: <\x00>\r\n\r\nx",
         b"From: ana@example.com\r\nSubject: =?utf-8?B?" + base64.b64encode(b"\xff" * 50_000) + b"?=\r\n\r\nx",
         b"From: " + b"(" * 8000 + b"ana@example.com\r\n\r\nx",
         b"From: ana@example.com\r\nTo: " + b"a@b.c, " * 20_000 + b"\r\n\r\nx",
@@ -53,7 +54,18 @@ def test_no_noise_escapes(noise: bytes) -> None:
         b"From: ana@example.com\r\nContent-Type: multipart/mixed; boundary=\r\n\r\n--\r\n--\r\n",
         b"From: ana@example.com\r\nContent-Type: multipart/mixed; boundary=a\nb\r\n\r\n--a\r\n",
     ],
-    ids=["long", "nulls", "subject", "comments", "recipients", "references", "parameters", "no boundary", "broken"],
+    ids=[
+        "long",
+        "nulls",
+        "nulls in the head",
+        "subject",
+        "comments",
+        "recipients",
+        "references",
+        "parameters",
+        "no boundary",
+        "broken",
+    ],
 )
 def test_a_mail_out_of_all_measure_is_read_or_refused_in_words(raw: bytes) -> None:
     assert_tamed(raw)

@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-import aiosmtplib
 import dkim
 from aiosmtplib import SMTP, SMTPException, SMTPResponseException, SMTPServerDisconnected
 from aiosmtplib.protocol import PERIOD_REGEX
@@ -160,12 +159,17 @@ async def _open(server: Server) -> _Line:
         smtp.close()
         if isinstance(lost.__cause__, ssl.SSLError):
             raise _Refusal(_insecure(server, lost.__cause__)) from lost
-        if isinstance(lost, aiosmtplib.SMTPNotSupported):
+        if _is_unsupported(lost):
             raise _Refusal(NeedsAttention(f"{server.host} offers no STARTTLS. Choose another security.")) from lost
         raise _Refusal(unreached(f"{server.host}:{server.port} cannot be reached.")) from lost
     if server.user:
         await _log_in(smtp, server)
     return _Line(smtp, 0, time.monotonic())
+
+
+def _is_unsupported(lost: Exception) -> bool:
+    """Tell a server that lacks what we ask for from one that went away; the library says it in words only."""
+    return isinstance(lost, SMTPException) and "not supported" in str(lost)
 
 
 def _insecure(server: Server, error: ssl.SSLError) -> Outcome:
@@ -183,7 +187,7 @@ async def _log_in(smtp: SMTP, server: Server) -> None:
         raise _Refusal(outcome) from answer
     except SMTPException as lost:
         smtp.close()
-        if isinstance(lost, aiosmtplib.SMTPNotSupported):
+        if _is_unsupported(lost):
             what = f"{server.host} offers no login that we know. Leave the user name empty or choose another security."
             raise _Refusal(NeedsAttention(what)) from lost
         raise _Refusal(unreached(f"{server.host} went away during the login.")) from lost
@@ -191,12 +195,15 @@ async def _log_in(smtp: SMTP, server: Server) -> None:
 
 async def _dialogue(smtp: SMTP, letter: Letter, server: Server) -> Outcome:
     """Speak MAIL, RCPT and DATA. Until the final dot nothing has been sent; after it only an answer tells."""
-    if letter.needs_utf8 and not smtp.supports_extension("smtputf8"):
-        return Unreachable(f"{server.host} cannot send to addresses with letters beyond ASCII.")
     options = ["SMTPUTF8", "BODY=8BITMIME"] if letter.needs_utf8 else []
     encoding = "utf-8" if letter.needs_utf8 else "ascii"
-    stage: Stage = "sender"
+    stage: Stage = "greeting"
     try:
+        if smtp.is_ehlo_or_helo_needed:
+            await smtp.ehlo(timeout=COMMAND_SECONDS)
+        if letter.needs_utf8 and not smtp.supports_extension("smtputf8"):
+            return Unreachable(f"{server.host} cannot send to addresses with letters beyond ASCII.")
+        stage = "sender"
         await smtp.mail(letter.envelope_sender, options=options, encoding=encoding, timeout=COMMAND_SECONDS)
         stage = "recipient"
         await smtp.rcpt(letter.recipient, encoding=encoding, timeout=COMMAND_SECONDS)

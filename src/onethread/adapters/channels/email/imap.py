@@ -7,7 +7,7 @@ a crash between the two brings a mail twice, and its receipt, named by its bytes
 import asyncio
 import imaplib
 import ssl
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import date, timedelta
 from functools import partial
@@ -40,12 +40,13 @@ _TROUBLE: Final = (OSError, imaplib.IMAP4.error, ImapToolsError)
 
 
 class State(msgspec.Struct, frozen=True):
-    """How far a folder is read. Up to `last` only what `catch_up` finds is still to be taken over."""
+    """How far a folder is read: to `last`. Of what is older, what `catch_up` finds after `caught` is still to come."""
 
     validity: int
     last: int
     catch_up: str
     since: str  # the day before the mailbox was connected, as IMAP writes days
+    caught: int = 0
 
 
 # ---------------------------------------------------------------- all mailboxes
@@ -147,7 +148,7 @@ class _Watch:
         self._ports = ports
         self._account_id = account_id
         self._imap = imap
-        self._breaking: tuple[int, int] = (0, 0)  # the mail that was being fetched when the line broke, how often
+        self._broke: dict[int, int] = {}  # how often the line broke while a mail was fetched
         self._said: Health | None = None
         self.took_something = False
 
@@ -160,15 +161,14 @@ class _Watch:
             while True:
                 if state.catch_up:
                     older = await desk.ask(partial(Session.uids, criteria=state.catch_up, upto=state.last))
-                    await self._take(desk, state.validity, older)
-                    state = msgspec.structs.replace(state, catch_up="")
-                    await self._save(state)
+                    for some in _batches([uid for uid in older if uid > state.caught]):
+                        await self._take(desk, state.validity, some)
+                        state = await self._save(msgspec.structs.replace(state, caught=some[-1]))
+                    state = await self._save(msgspec.structs.replace(state, catch_up=""))
                 fresh = await desk.ask(partial(Session.uids_after, last=state.last))
-                for start in range(0, len(fresh), _BATCH):
-                    some = fresh[start : start + _BATCH]
+                for some in _batches(fresh):
                     await self._take(desk, state.validity, some)
-                    state = msgspec.structs.replace(state, last=some[-1])
-                    await self._save(state)
+                    state = await self._save(msgspec.structs.replace(state, last=some[-1]))
                 if not fresh:
                     await desk.ask(Session.wait)
 
@@ -180,13 +180,13 @@ class _Watch:
                 self._said = health
 
     async def _take(self, desk: Desk, validity: int, uids: Sequence[int]) -> None:
-        """Fetch mails and keep them, some at a time."""
+        """Fetch mails and keep them together; large ones in several goes."""
         drafts: list[ReceiptDraft] = []
         size = 0
         for uid in uids:
             drafts.append(await self._draft(desk, validity, uid))
             size += len(drafts[-1].body)
-            if len(drafts) >= _BATCH or size >= _BATCH_BYTES:
+            if size >= _BATCH_BYTES:
                 await self._keep(drafts)
                 drafts, size = [], 0
         await self._keep(drafts)
@@ -194,12 +194,13 @@ class _Watch:
     async def _draft(self, desk: Desk, validity: int, uid: int) -> ReceiptDraft:
         """Fetch one mail; when it cannot be had, say so in its place: it must not stop the mailbox."""
         name = f"imap:{validity}:{uid}"
-        times = self._breaking[1] if self._breaking[0] == uid else 0
-        if times >= _STUBBORN:
+        if self._broke.get(uid, 0) >= _STUBBORN:
             return refusal_of(name, f"The mail server breaks off whenever mail {uid} is fetched.")
-        self._breaking = (uid, times + 1)
-        raw = await desk.ask(partial(Session.raw, uid=uid))
-        self._breaking = (0, 0)
+        try:
+            raw = await desk.ask(partial(Session.raw, uid=uid))
+        except _TROUBLE:
+            self._broke[uid] = self._broke.get(uid, 0) + 1
+            raise
         if isinstance(raw, str):
             return refusal_of(name, raw)
         return await asyncio.to_thread(draft_of, raw)
@@ -226,12 +227,12 @@ class _Watch:
             # A day early: servers keep the day in a zone of their own.
             since = _imap_day((utc_now() - timedelta(days=1)).date())
             state = State(session.validity, top, _BACKLOG[self._imap.backlog], since)
-        await self._save(state)
-        return state
+        return await self._save(state)
 
-    async def _save(self, state: State) -> None:
+    async def _save(self, state: State) -> State:
         async with self._ports.database.transaction() as tx:
             await channels.save_state(tx, self._account_id, self._key, msgspec.to_builtins(state))
+        return state
 
     @property
     def _key(self) -> str:
@@ -241,6 +242,10 @@ class _Watch:
 
 _BACKLOG: Final = {"unseen": "UNSEEN", "all": "ALL", "new": ""}
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+def _batches(uids: Sequence[int]) -> Iterator[Sequence[int]]:
+    return (uids[start : start + _BATCH] for start in range(0, len(uids), _BATCH))
 
 
 def _imap_day(day: date) -> str:

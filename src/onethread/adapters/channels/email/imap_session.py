@@ -73,9 +73,11 @@ class Session:
             self._box.idle.stop()  # type: ignore[no-untyped-call]
 
     def close(self) -> None:
-        """Log out when the server still listens."""
+        """Log out when the server still listens, and hang up in any case."""
         with suppress(OSError, imaplib.IMAP4.error, ImapToolsError):
             self._box.logout()
+        with suppress(OSError, imaplib.IMAP4.error):
+            self._box.client.shutdown()
 
     def _size(self, uid: int) -> int | None:
         try:

@@ -124,7 +124,13 @@ def _from_name(outgoing: Outgoing, identity: Identity) -> str:
 
 
 def _address(name: str, address: str) -> Address:
-    return Address(display_name=name, addr_spec=address)
+    if address.isascii():
+        return Address(display_name=name, addr_spec=address)
+    # Addresses in letters of their own (RFC 6532) are not parsed by the library, so they are looked at here.
+    local, _, domain = address.rpartition("@")
+    if not local or not domain or any(c in ' \t\r\n<>()[]:;,"\\@' for c in local + domain):
+        raise CannotBeWritten("This is not an address that mail can be sent to.")
+    return Address(display_name=name, username=local, domain=domain)
 
 
 def _subject(outgoing: Outgoing) -> str:

@@ -12,7 +12,7 @@ from email.utils import getaddresses, parsedate_to_datetime
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
-from onethread.adapters.channels.email.wire.charsets import decoded
+from onethread.adapters.channels.email.wire.charsets import decoded, safe
 from onethread.kernel.text import one_line
 
 Params = Mapping[str, str]
@@ -50,7 +50,7 @@ class Headers:
 
 def _unfolded(raw: bytes) -> str:
     line = raw.replace(b"\r", b"").replace(b"\n", b"").strip() if b"\n" in raw else raw.strip()
-    return line.decode("ascii") if line.isascii() else decoded(line, None)
+    return safe(line.decode("ascii")) if line.isascii() else decoded(line, None)
 
 
 # ---------------------------------------------------------------- encoded words (RFC 2047)

@@ -31,6 +31,6 @@ def reason_of(body: bytes) -> str:
 
 def trace_of(mail_from: str, recipients: Sequence[str]) -> bytes:
     """Return what the envelope said as header fields, as mail servers write it on final delivery."""
-    lines = [f"Return-Path: <{one_line(mail_from, most=320)}>"]
+    lines = [f"Return-Path: <{one_line(mail_from, most=320).strip('<>')}>"]
     lines += [f"Delivered-To: {one_line(recipient, most=320)}" for recipient in recipients]
     return "".join(f"{line}\r\n" for line in lines).encode("utf-8", "replace")
