@@ -24,6 +24,7 @@ from onethread.channels.contract import (
     Unreachable,
     WindowClosed,
 )
+from onethread.conversations.events import AddressSuppressed
 from onethread.conversations.model import next_pause, reply_token, unpack
 from onethread.conversations.queries import outgoing as queries
 from onethread.conversations.queries.outgoing import Leaving
@@ -39,6 +40,7 @@ from onethread.kernel.ids import AccountId, DeliveryId
 from onethread.platform import metrics
 from onethread.platform.db import Database, Tx
 from onethread.platform.events import log as events
+from onethread.platform.events.model import BY_SYSTEM, EventDraft
 
 log = structlog.get_logger(__name__)
 
@@ -306,5 +308,9 @@ async def _stop_sending(tx: Tx, moved: Sequence[Moved], results: Sequence[tuple[
         if isinstance(outcome, Unreachable) and outcome.permanent and claimed.act == "message"
     }
     for one in moved:
-        if one.id in final:
-            await message_store.suppress(tx, one.identifier_id, one.channel, "all", final[one.id], at=utc_now())
+        if one.id not in final:
+            continue
+        reason, now = final[one.id], utc_now()
+        if await message_store.suppress(tx, one.identifier_id, one.channel, "all", reason, at=now):
+            fact = AddressSuppressed("all", reason)
+            await events.append(tx, [EventDraft(fact, now, BY_SYSTEM, one.identifier_id, one.conversation_id)])

@@ -138,14 +138,20 @@ class Database:
                 async with conn.transaction():
                     yield tx
         except (OperationalError, InterfaceError, PoolTimeout, PoolClosed) as lost:
-            if not _is_outage(lost):
-                raise
-            raise Unavailable("The database cannot be reached; try again soon.", retry_after=2) from lost
+            if _is_outage(lost):
+                raise Unavailable("The database cannot be reached; try again soon.", retry_after=2) from lost
+            if (getattr(lost, "sqlstate", None) or "")[:2] in _IN_THE_WAY:
+                raise Unavailable("Somebody else was doing the same; try again.", retry_after=1) from lost
+            raise
         tx._committed()
 
     async def connect(self) -> AsyncConnection[Any]:
         """Open a connection of one's own, in autocommit: for LISTEN and for COPY of backups."""
         return await AsyncConnection.connect(self.conninfo, autocommit=True)
+
+
+# Serialisation failures, deadlocks and lock timeouts: nobody's fault, and gone at the next try.
+_IN_THE_WAY = frozenset({"40", "55"})
 
 
 def _is_outage(error: Exception) -> bool:
