@@ -2,6 +2,8 @@
 
 import json
 import re
+from collections.abc import Iterator
+from contextlib import ExitStack
 from functools import cache
 from typing import Any, Final
 
@@ -191,10 +193,11 @@ def test_this_page_gives_the_roles_what_the_code_gives_them() -> None:
 
 
 @pytest.fixture(scope="module")
-def keys(server: Server) -> dict[str, httpx.Client]:
-    """Return a client for each role, and one for nobody."""
-    clients = {role: server.client(server.key(role)) for role in ROLES}
-    return clients | {"nobody": server.client("")}
+def keys(server: Server) -> Iterator[dict[str, httpx.Client]]:
+    """Give a client for each role, and one for nobody."""
+    with ExitStack() as stack:
+        secrets = {role: server.key(role) for role in ROLES} | {"nobody": ""}
+        yield {name: stack.enter_context(server.client(secret)) for name, secret in secrets.items()}
 
 
 @pytest.mark.parametrize("name", sorted(expected()))
