@@ -124,3 +124,14 @@ async def test_a_taker_waits_for_the_next_frame() -> None:
     assert not waiting.done()
     hub.publish(said(3))
     assert [frame.seq for frame in await waiting] == [3]
+
+
+async def test_a_quiet_screen_is_woken_with_nothing() -> None:
+    hub = Hub()
+    screen = hub.subscribe(["brand:1"])
+    screen.beat_after(0.01)
+    assert await screen.take() == []
+    assert await screen.take() == []
+    hub.publish(said(3))
+    assert [frame.seq for frame in await screen.take()] == [3]
+    screen.close()

@@ -1,6 +1,5 @@
 """One open screen of an agent: what it may watch, what it has missed, what it is told."""
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Final, Protocol
 from uuid import UUID
@@ -114,17 +113,18 @@ class Screen:
 
         A `behind` stands in the place of what was dropped because the screen was too slow.
         """
+        self._subscription.beat_after(idle)
         while True:
             try:
-                async with asyncio.timeout(idle):
-                    frames = await self._subscription.take()
-            except TimeoutError:
-                # Nothing waits, so up to this position the screen has everything.
-                yield [frame_text(self.position, "beat", {})]
+                frames = await self._subscription.take()
             except Behind:
                 yield [self.behind()]
-            else:
+                continue
+            if frames:
                 yield [text for frame in frames if (text := self._told(frame)) is not None]
+            else:
+                # Nothing waits, so up to this position the screen has everything.
+                yield [frame_text(self.position, "beat", {})]
 
     def behind(self) -> str:
         """Return the frame that tells the screen to load anew; from there it goes on live."""

@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Final
 
 import structlog
-from psycopg import InterfaceError, OperationalError
 
 from onethread.kernel.errors import Unavailable
 from onethread.platform.db import Database, Tx
@@ -91,9 +90,7 @@ class Broadcaster:
             self._hub.reached(upto)
             return upto
         try:
-            async with self._database.transaction() as tx:
-                events = await store.events_between(tx, after, upto, limit=_BATCH)
-                lives = await self._hydrated(tx, events)
+            events, lives = await self._read(after, upto)
         except Unavailable:
             await asyncio.sleep(0.5)
             return after
@@ -103,20 +100,26 @@ class Broadcaster:
         self._hub.reached(reached)
         return reached
 
-    async def _hydrated(self, tx: Tx, events: list[Event]) -> list[LiveFrame]:
-        """Hydrate a batch; when that fails, event by event, so that one bad event hides no other."""
-        if not events:
-            return []
+    async def _read(self, after: int, upto: int) -> tuple[list[Event], list[LiveFrame]]:
+        events: list[Event] = []
         try:
-            async with tx.savepoint():
-                return await self._hydrate(tx, events)
-        except (OperationalError, InterfaceError):
+            async with self._database.transaction() as tx:
+                events = await store.events_between(tx, after, upto, limit=_BATCH)
+                return events, await self._hydrate(tx, events) if events else []
+        except Unavailable:
             raise
-        except Exception as error:  # a background door: one event must not stop every screen
-            if len(events) == 1:
-                log.exception("live.event_lost", seq=events[0].seq, type=events[0].type, error=type(error).__name__)
-                return []
-        lives = []
-        for event in events:
-            lives.extend(await self._hydrated(tx, [event]))
-        return lives
+        except Exception:  # a background door: one event must not stop every screen
+            if not events:
+                raise
+        return events, [live for event in events for live in await self._alone(event)]
+
+    async def _alone(self, event: Event) -> list[LiveFrame]:
+        """After a failed batch: event by event, so that the bad one hides no other."""
+        try:
+            async with self._database.transaction() as tx:
+                return await self._hydrate(tx, [event])
+        except Unavailable:
+            raise
+        except Exception as error:
+            log.exception("live.event_lost", seq=event.seq, type=event.type, error=type(error).__name__)
+            return []

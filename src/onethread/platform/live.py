@@ -86,7 +86,7 @@ class Frame:
 class Subscription:
     """One screen's place at the switch. Close it when the screen is gone."""
 
-    __slots__ = ("_behind", "_frames", "_hub", "_limit", "_woken", "topics")
+    __slots__ = ("_behind", "_frames", "_hub", "_idle", "_limit", "_taken_at", "_timer", "_woken", "topics")
 
     def __init__(self, hub: "Hub", limit: int) -> None:
         self._hub = hub
@@ -94,6 +94,9 @@ class Subscription:
         self._frames: deque[Frame] = deque()
         self._woken = asyncio.Event()
         self._behind = False
+        self._idle: float | None = None
+        self._taken_at = 0.0
+        self._timer: asyncio.TimerHandle | None = None
         self.topics: set[str] = set()
 
     def add(self, topics: Iterable[str]) -> None:
@@ -106,6 +109,8 @@ class Subscription:
 
     def close(self) -> None:
         """Leave the switch; a `take` that waits goes on waiting."""
+        if self._timer is not None:
+            self._timer.cancel()
         self._hub.leave(self, tuple(self.topics))
         self._hub.forget(self)
 
@@ -125,6 +130,24 @@ class Subscription:
         self._frames.clear()
         self._woken.set()
 
+    def beat_after(self, seconds: float) -> None:
+        """Let `take` return nothing when nothing came for so long. One timer serves many takes: they are hot."""
+        self._idle = seconds
+        self._taken_at = asyncio.get_running_loop().time()
+        self._watch(seconds)
+
+    def _watch(self, seconds: float) -> None:
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._look)
+
+    def _look(self) -> None:
+        assert self._idle is not None
+        now = asyncio.get_running_loop().time()
+        left = self._taken_at + self._idle - now
+        if left <= 0:
+            self._taken_at = now
+            self._woken.set()
+        self._watch(left if left > 0 else self._idle)
+
     async def take(self) -> list[Frame]:
         """Wait for frames and return all there are, in order. Raises Behind once when it was cut off."""
         await self._woken.wait()
@@ -134,6 +157,8 @@ class Subscription:
             raise Behind
         frames = list(self._frames)
         self._frames.clear()
+        if frames and self._idle is not None:
+            self._taken_at = asyncio.get_running_loop().time()
         return frames
 
 
