@@ -1,5 +1,6 @@
 """From receipts to messages: a whole batch in one transaction and a fixed number of statements."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
@@ -15,13 +16,15 @@ from onethread.platform.db import Tx
 from onethread.platform.events import log
 from onethread.platform.events.model import EventDraft
 
+_LARGE: Final = 1024 * 1024  # bytes
+
 # Seconds until a receipt that came before what it speaks of is tried again; then it is given up.
 _LATER: Final = (0.5, 2.0, 10.0, 60.0, 300.0)
 
 
 async def apply_batch(tx: Tx, desk: Desk, receipts: Sequence[KeptReceipt], now: datetime) -> list[Settled]:
     """Apply receipts in their order; return what became of each. What raises concerns the whole batch."""
-    batch = sort_out(desk, receipts)
+    batch = await _sort_out(desk, receipts)
     people = await _recognise(tx, batch.sightings)
     proof = await prove(tx, desk, batch, people, now)
     if proof.evidence:
@@ -30,6 +33,13 @@ async def apply_batch(tx: Tx, desk: Desk, receipts: Sequence[KeptReceipt], now: 
     events = await _apply(tx, desk, batch, people, proof, now)
     await log.append(tx, events)
     return [batch.settled.get(receipt.seq) or Settled(receipt.seq, "applied") for receipt in receipts]
+
+
+async def _sort_out(desk: Desk, receipts: Sequence[KeptReceipt]) -> Batch:
+    """Parse; what is large (a mail with a film in it) must not hold up everybody else's sockets."""
+    if sum(len(receipt.body) for receipt in receipts) > _LARGE:
+        return await asyncio.to_thread(sort_out, desk, receipts)
+    return sort_out(desk, receipts)
 
 
 async def _recognise(tx: Tx, sightings: Sequence[Sighting]) -> People:
