@@ -26,18 +26,22 @@ _MOST_IDS: Final = 50
 class Headers:
     """The fields of one header block in their order; names in lower case, values unfolded on demand."""
 
-    __slots__ = ("_fields",)
+    __slots__ = ("_fields", "_values")
 
     def __init__(self, fields: Sequence[tuple[str, bytes]]) -> None:
         self._fields = fields
+        self._values: dict[str, list[bytes]] = {}
+        for name, raw in fields:
+            self._values.setdefault(name, []).append(raw)
 
     def get(self, name: str) -> str:
         """Return the first field of a name, unfolded but not decoded; empty when there is none."""
-        return next(self.all(name), "")
+        values = self._values.get(name)
+        return _unfolded(values[0]) if values else ""
 
     def all(self, name: str) -> Iterator[str]:
         """Yield every field of a name, the topmost first."""
-        return (_unfolded(raw) for field, raw in self._fields if field == name)
+        return map(_unfolded, self._values.get(name, ()))
 
     def names(self) -> list[str]:
         """Return the names in the order they were written."""
