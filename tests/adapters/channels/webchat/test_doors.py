@@ -297,3 +297,15 @@ async def test_a_wrong_hash_is_refused_at_once(shop: Shop) -> None:
         answer = await screen.answer(sent)
         assert answer["type"] == "refused"
         assert "hash" in answer["body"]["detail"]
+
+
+async def test_who_signs_in_next_at_the_same_browser_sees_nothing_of_the_one_before(shop: Shop) -> None:
+    async with await shop.visitor() as screen:
+        for user_id in ("u-1", "u-2"):
+            said = f"what only {user_id} should read"
+            sent = await screen.send("identify", user_id=user_id, hash=identity_hash(IDENTIFY_SECRET, user_id))
+            assert (await screen.answer(sent))["type"] == "ack"
+            await screen.say(said)
+            await screen.shows(said)
+    conversations = await shop.conversations()
+    assert len({conversation["customer_id"] for conversation in conversations}) == 2

@@ -29,6 +29,7 @@ from onethread.channels.contract import (
     UnsendCame,
     reference_of,
 )
+from onethread.kernel.errors import Malformed
 from tests.adapters.channels.webchat.payloads import (
     IDENTIFY_SECRET,
     account,
@@ -282,6 +283,18 @@ def test_several_events_become_several_receipts_and_a_bad_one_stands_alone() -> 
 def test_a_request_without_an_event_says_what_is_missing(body: object, field: str) -> None:
     with pytest.raises(Unreadable, match=field):
         channel().split(signed(body), account)
+
+
+def test_a_request_that_is_too_large_is_not_even_cut() -> None:
+    with pytest.raises(Malformed):
+        channel().split(signed(b" " * (frames.MAX_REQUEST + 1)), account)
+
+
+def test_an_event_padded_with_junk_is_parked() -> None:
+    padded = event(anas_browser, frame("message", text="a")) | {"junk": "x" * frames.MAX_FRAME * 2}
+    (draft,) = channel().split(signed(padded), account)
+    with pytest.raises(Unreadable, match="bytes"):
+        channel().parse(Receipt(draft.external_id, draft.sender, draft.body, draft.form, noon), account)
 
 
 # ---------------------------------------------------------------- what we send

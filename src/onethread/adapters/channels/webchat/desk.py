@@ -14,7 +14,7 @@ from onethread.adapters.channels.webchat.limits import Limits
 from onethread.adapters.channels.webchat.origins import allows
 from onethread.adapters.channels.webchat.showing import Link
 from onethread.adapters.channels.webchat.tokens import Tokens, VisitorToken
-from onethread.adapters.channels.webchat.visit import Visit, spoke
+from onethread.adapters.channels.webchat.visit import Visit, identified, spoke
 from onethread.adapters.channels.webchat.wire.frames import (
     MAX_FRAME,
     Form,
@@ -157,10 +157,10 @@ class Desk:
             return
         for (place, frame, _), is_new in zip(kept, fresh, strict=True):
             replies[place] = ack(frame.id, fresh=is_new)
-            identified = isinstance(frame, Identify)
-            newcomer = isinstance(frame, Message | Form) and (visit is None or not visit.known)
-            if identified or newcomer:
-                self.ports.hub.signal(spoke(visitor.account.id, visitor.id, identified=identified))
+            if isinstance(frame, Identify):
+                self.ports.hub.signal(identified(visitor.account.id, visitor.id, frame.id))
+            elif isinstance(frame, Message | Form) and (visit is None or not visit.known):
+                self.ports.hub.signal(spoke(visitor.account.id, visitor.id))
 
     def _pass_on(self, visitor: Visitor, frame: Typing, visit: Visit | None) -> None:
         """Let agents see that the visitor types; only in a conversation that is the visitor's."""

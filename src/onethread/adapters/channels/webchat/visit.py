@@ -22,14 +22,21 @@ _OVERLAP: Final = 20  # messages before the last one seen: some may have left la
 _REMEMBERED: Final = 500  # messages of which a screen's version is remembered
 _MOST_CONVERSATIONS: Final = 50  # whose typing a screen hears
 
+_LOOKED_FOR: Final = 20.0  # seconds
 # Seconds between looks for somebody who has just said their first word: it is being applied.
 _PAUSES: Final = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.5, 3.0, 5.0, 10.0)
 
 
-def spoke(account_id: AccountId, visitor: UUID, *, identified: bool) -> Signal:
-    """Say to the visitor's screens that somebody may be known by now, or be somebody else."""
-    kind = "identified" if identified else "spoke"
-    return Signal((_own_topic(account_id, visitor),), kind, str(visitor), on=True, seconds=10.0, data={})
+def spoke(account_id: AccountId, visitor: UUID) -> Signal:
+    """Say to the visitor's screens that somebody may be known by now."""
+    topics = (_own_topic(account_id, visitor),)
+    return Signal(topics, "spoke", str(visitor), on=True, seconds=_LOOKED_FOR, data={})
+
+
+def identified(account_id: AccountId, visitor: UUID, client_id: str) -> Signal:
+    """Say to the visitor's screens that they may be somebody else by now; each such frame is told."""
+    topics = (_own_topic(account_id, visitor),)
+    return Signal(topics, "identified", f"{visitor}/{client_id}", on=True, seconds=_LOOKED_FOR, data={})
 
 
 def _own_topic(account_id: AccountId, visitor: UUID) -> str:

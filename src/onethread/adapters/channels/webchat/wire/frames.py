@@ -14,6 +14,7 @@ from onethread.channels.contract import Unreadable
 MAX_FRAME: Final = 32 * 1024  # bytes of one frame
 MAX_TEXT: Final = 10_000  # characters of one message
 MAX_EVENTS: Final = 500  # events in one signed request
+MAX_REQUEST: Final = 4 * 1024 * 1024  # bytes of one signed request
 
 T = TypeVar("T")
 

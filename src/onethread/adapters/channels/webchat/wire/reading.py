@@ -7,6 +7,8 @@ from typing import Final, Literal, Protocol, assert_never
 from uuid import UUID
 
 from onethread.adapters.channels.webchat.wire.frames import (
+    MAX_FRAME,
+    MAX_REQUEST,
     Delivered,
     Edit,
     File,
@@ -42,12 +44,14 @@ from onethread.channels.contract import (
     UnsendCame,
     reference_of,
 )
+from onethread.kernel.errors import Malformed
 from onethread.kernel.text import has_unsafe, one_line
 
 # How a receipt came: from a visitor's own screen, or in a request the company signed.
 FROM_SCREEN: Final = "frame"
 FROM_COMPANY: Final = "signed"
 
+_ENVELOPE: Final = 256  # bytes around a frame
 _OLDEST: Final = timedelta(days=1)  # a client's clock that is further off is not believed
 
 
@@ -74,7 +78,12 @@ def receipt_of(visitor: UUID, client_id: str, raw: bytes) -> ReceiptDraft:
 
 
 def split_request(body: bytes) -> list[ReceiptDraft]:
-    """Cut a signed request into receipts. Raises Unreadable when there is nothing to cut."""
+    """Cut a signed request into receipts.
+
+    Raises Unreadable when there is nothing to cut, Malformed for a request that is too large to be kept.
+    """
+    if len(body) > MAX_REQUEST:
+        raise Malformed(f"A request may have {MAX_REQUEST:,} bytes at the most; send fewer events at once.")
     request = read_request(body)
     if request.events is not None:
         return [_receipt(bytes(event)) for event in request.events]
@@ -106,6 +115,8 @@ def _receipt(event: bytes) -> ReceiptDraft:
 
 def parse_receipt(receipt: Receipt, account: Account, proofs: Proofs) -> Sequence[Came]:
     """Read one receipt. Raises Unreadable, naming the field."""
+    if len(receipt.body) > MAX_FRAME + _ENVELOPE:
+        raise Unreadable(f"A frame may have {MAX_FRAME:,} bytes at the most.")
     envelope = read_envelope(receipt.body)
     visitor, frame = envelope.visitor, envelope.frame
     signed = receipt.form == FROM_COMPANY
