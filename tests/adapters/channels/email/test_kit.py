@@ -1,6 +1,7 @@
 """E-mail passes the suite of every channel."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
 from typing import ClassVar, cast
 
 from onethread.adapters.channels.email.channel import Email
@@ -11,7 +12,8 @@ from onethread.platform.signing import new_secret
 from tests.adapters.channels.email.offices import MemoryFiles, account_of, mail, with_picture
 from tests.adapters.channels.email.test_sending import serving
 from tests.cast import ana
-from tests.kits.channel import NOW, ChannelKit
+from tests.kits.channel import NOW
+from tests.kits.whole_channel import WholeChannelKit
 
 SECRET = new_secret()
 
@@ -31,7 +33,7 @@ class OneLetterOffice(Email):
         return outcome
 
 
-class TestTheKit(ChannelKit):
+class TestTheKit(WholeChannelKit):
     signature_headers: ClassVar[Sequence[str]] = ("webhook-id", "webhook-timestamp", "webhook-signature")
     never: ClassVar[Mapping[str, str]] = {
         "WindowClosed": "mail may be written at any time",
@@ -48,9 +50,9 @@ class TestTheKit(ChannelKit):
         written = mail(text, sender=f"customer{sender}@example.com", message_id=f"<{number}@example.com>")
         return self.signed(written.as_bytes())
 
-    def signed(self, body: bytes) -> Hook:
-        headers = sign_standard(SECRET, id_="msg_1", at=NOW, body=body)
-        return Hook("POST", {"content-type": "message/rfc822", **headers}, "", body, NOW)
+    def signed(self, body: bytes, *, at: datetime = NOW) -> Hook:
+        headers = sign_standard(SECRET, id_="msg_1", at=at, body=body)
+        return Hook("POST", {"content-type": "message/rfc822", **headers}, "", body, at)
 
     def hook_of_file(self) -> Hook | None:
         return self.signed(with_picture().as_bytes())
