@@ -24,6 +24,7 @@ from onethread.access.queries import brands
 from onethread.kernel.clock import utc_now
 from onethread.kernel.ids import BrandId
 from onethread.platform.db import Database
+from onethread.platform.embedded import EmbeddedPostgres
 from tests.cast import corner_shop
 from tests.kits.site import free_port
 from tests.machines.databases import Databases
@@ -49,6 +50,11 @@ class Server:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def database(self) -> str:
+        """Return the connection string of its database, wherever that is."""
+        return self.conninfo or EmbeddedPostgres(self.data).conninfo()
 
     @property
     def log(self) -> str:
@@ -117,13 +123,11 @@ class Server:
 
     def found(self) -> None:
         """Found the organisation and make the owner's key, straight in the database."""
-        assert self.conninfo
-        self.brand_id, self.owner_key = asyncio.run(_found(self.conninfo))
+        self.brand_id, self.owner_key = asyncio.run(_found(self.database))
 
     def key(self, role: Role) -> str:
         """Make a key of a role, straight in the database."""
-        assert self.conninfo
-        return asyncio.run(_key(self.conninfo, role))
+        return asyncio.run(_key(self.database, role))
 
     def _end(self, number: int) -> int:
         if self.process is None:

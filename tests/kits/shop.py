@@ -1,8 +1,9 @@
 """A shop on running servers: its web chat, what its customers write, and what is in its database afterwards."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Self
 from uuid import UUID, uuid4
@@ -10,6 +11,7 @@ from uuid import UUID, uuid4
 import httpx
 
 from onethread.kernel.clock import utc_now
+from onethread.kernel.errors import Unavailable
 from onethread.platform import signing
 from onethread.platform.db import Database
 from tests.kits.server import Server
@@ -31,9 +33,9 @@ class Shop:
 
     @classmethod
     @asynccontextmanager
-    async def on(cls, server: Server, *, conninfo: str | None = None) -> AsyncIterator[Self]:
+    async def on(cls, server: Server) -> AsyncIterator[Self]:
         """Open a shop with a web chat on a running server."""
-        database = Database(conninfo or server.conninfo or "", connections=4)
+        database = Database(server.database, connections=4)
         await database.open()
         key = {"authorization": f"Bearer {server.owner_key}"}
         async with httpx.AsyncClient(base_url=f"{server.url}/api/v1", headers=key, trust_env=False, timeout=30) as api:
@@ -109,12 +111,17 @@ class Shop:
     # ------------------------------------------------------------ what became of it
 
     async def value(self, sql: str, *params: object) -> Any:
-        async with self.database.transaction() as tx:
-            return await tx.value(sql, params)  # type: ignore[arg-type]
+        [(value,)] = await self.rows(sql, *params)
+        return value
 
     async def rows(self, sql: str, *params: object) -> list[tuple[Any, ...]]:
-        async with self.database.transaction() as tx:
-            return await tx.tuples(sql, params)  # type: ignore[arg-type]
+        """Ask the database; one that was killed meanwhile is asked again."""
+        async with asyncio.timeout(30):
+            while True:
+                with suppress(Unavailable):
+                    async with self.database.transaction() as tx:
+                        return await tx.tuples(sql, params)  # type: ignore[arg-type]
+                await asyncio.sleep(0.1)
 
     async def applied(self, *, seconds: float = 30.0) -> None:
         """Wait until no receipt waits any more."""
