@@ -61,11 +61,18 @@ class Repeats:
         if isinstance(known, Kept):
             await _repeated(known)(scope, receive, send)
         else:
-            answer = _Copied(send)
-            try:
-                await self._app(scope, receive, answer)
-            finally:
-                await _end(house.idempotency, known, answer.kept())
+            await self._carry_out(house.idempotency, known, scope, receive, send)
+
+    async def _carry_out(
+        self, idempotency: Idempotency, claim: Claim, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """Keep the answer before anybody sees it: what was answered once is answered the same ever after."""
+        answer = _Held(send)
+        try:
+            await self._app(scope, receive, answer)
+        finally:
+            await _end(idempotency, claim, answer.kept())
+            await answer.let_go()
 
 
 async def _actor(scope: Scope) -> str | None:
@@ -90,36 +97,42 @@ async def _end(idempotency: Idempotency, claim: Claim, kept: Kept | None) -> Non
             await idempotency.give_up(claim)
         else:
             await idempotency.keep(claim, kept)
-    except Unavailable:  # the answer is out already; the claim ends by itself
+    except Unavailable:  # the work is done and the answer is known; the claim ends by itself
         log.warning("idempotency.not_kept")
 
 
-class _Copied:
-    """Passes an answer on and keeps a copy."""
+class _Held:
+    """Holds an answer back until it is whole; one too large to be kept goes out as it comes."""
 
     def __init__(self, send: Send) -> None:
         self._send = send
-        self._start: Message | None = None
-        self._parts: list[bytes] = []
+        self._held: list[Message] = []
+        self._size = 0
         self._whole = False
 
     async def __call__(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
-            self._start = message
-        elif message["type"] == "http.response.body":
-            self._parts.append(message.get("body", b""))
-            self._whole = not message.get("more_body", False)
-        await self._send(message)
+        self._held.append(message)
+        self._size += len(message.get("body", b""))
+        self._whole = message["type"] == "http.response.body" and not message.get("more_body", False)
+        if self._size > LARGEST_ANSWER:
+            await self.let_go()
+
+    async def let_go(self) -> None:
+        """Send what is held."""
+        held, self._held = self._held, []
+        for message in held:
+            await self._send(message)
 
     def kept(self) -> Kept | None:
         """Return the answer when it is one to be given again."""
-        if self._start is None or not self._whole:
+        if not self._whole or not self._held or self._size > LARGEST_ANSWER:
             return None
-        status: int = self._start["status"]
-        body = b"".join(self._parts)
-        if status >= 500 or status in _PASSING or len(body) > LARGEST_ANSWER:
+        start, *parts = self._held
+        status: int = start["status"]
+        if status >= 500 or status in _PASSING:
             return None
-        headers = Headers(raw=self._start["headers"])
+        headers = Headers(raw=start["headers"])
+        body = b"".join(part.get("body", b"") for part in parts)
         return Kept(status, headers.get("content-type", ""), body, headers.get("location", ""))
 
 
