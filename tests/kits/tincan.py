@@ -61,6 +61,7 @@ class Call(msgspec.Struct, omit_defaults=True):
     trust: str = "verified"
     automatic: bool = False
     permanent: bool = False
+    complaint: bool = False
     media: list[str] = []
 
 
@@ -152,6 +153,7 @@ class TinCan:
                     external_id=call.target,
                     reason=call.text,
                     permanent=call.permanent,  # type: ignore[arg-type]
+                    complaint=call.complaint,
                 )
             case "reaction":
                 return ReactionCame(who, call.target, call.text or None, at)

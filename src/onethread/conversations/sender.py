@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Final, assert_never
 
 import structlog
@@ -93,8 +94,10 @@ class Sender:
                 await asyncio.sleep(0.5)
                 continue
             if not more:
+                # Not asyncio.wait_for: on Python 3.11 it loses a cancellation that meets the news.
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._due.wait(), _POLL)
+                    async with asyncio.timeout(_POLL):
+                        await self._due.wait()
 
     async def step(self) -> bool:
         """Claim what is due and start handing it over; tell whether there may be more."""
@@ -144,8 +147,8 @@ class Sender:
     async def _send(
         self, desk: Desk, channel: Channel, account: Account, claimed: Claimed, leaving: Leaving
     ) -> Outcome:
-        outgoing = _outgoing(desk, claimed, leaving)
         try:
+            outgoing = _outgoing(desk, claimed, leaving)
             # The lease must outlive the call: whoever took longer is no longer the one to report.
             return await asyncio.wait_for(channel.send(outgoing, account), self._lease * 0.8)
         except TimeoutError:
@@ -169,18 +172,40 @@ class Sender:
         results, self._results = self._results, []
         if not results:
             return
-        desk = await self._desk()
         try:
-            async with self._database.transaction() as tx:
-                written = [_result(desk, claimed, outcome) for claimed, outcome in results]
-                moved = await store.write_results(tx, written)
-                await self._tell(tx, moved)
-                await _stop_sending(tx, moved, results)
-                await self._note_health(tx, results)
-        except Unavailable:
+            desk = await self._desk()
+            try:
+                await self._settle(desk, results)
+                results = []
+            except Unavailable:
+                raise
+            except Exception as error:  # one of them cannot be written: it must not take the others with it
+                log.exception("sender.results_refused", size=len(results), error=type(error).__name__)
+                while results:
+                    await self._settle_alone(desk, results[0])
+                    del results[0]
+        finally:
+            # Whatever stopped us: what was sent and is not written down would be sent again.
             self._results = results + self._results
-            raise
         self._due.set()
+
+    async def _settle(self, desk: Desk, results: Sequence[tuple[Claimed, Outcome]]) -> None:
+        async with self._database.transaction() as tx:
+            written = [_result(desk, claimed, outcome) for claimed, outcome in results]
+            moved = await store.write_results(tx, written)
+            await self._tell(tx, moved)
+            await _stop_sending(tx, moved, results)
+            await self._note_health(tx, results)
+
+    async def _settle_alone(self, desk: Desk, result: tuple[Claimed, Outcome]) -> None:
+        """Write one result; what is odd about it (an id used before, a null character) is left out."""
+        try:
+            await self._settle(desk, [result])
+        except Unavailable:
+            raise
+        except Exception as error:  # what became of it counts more than how it was said
+            log.exception("sender.result_refused", channel=result[0].channel, error=type(error).__name__)
+            await self._settle(desk, [(result[0], _in_our_words(result[1]))])
 
     async def _tell(self, tx: Tx, moved: Sequence[Moved]) -> None:
         await events.append(tx, delivery_news(moved, utc_now()))
@@ -276,7 +301,7 @@ def _result(desk: Desk, claimed: Claimed, outcome: Outcome) -> Result:
     channel = desk.channels.get(claimed.channel)
     match outcome:
         case Sent():
-            return Result(claimed.id, outcome.status, None, outcome.external_id, None, False)
+            return Result(claimed.id, outcome.status, None, outcome.external_id or None, None, False)
         case TryLater():
             return _again(claimed, outcome.after, outcome.reason)
         case NeedsAttention():
@@ -290,6 +315,18 @@ def _result(desk: Desk, claimed: Claimed, outcome: Outcome) -> Result:
             return Result(claimed.id, "unknown", outcome.reason, None, float(wait), False)
         case _:
             assert_never(outcome)
+
+
+def _in_our_words(outcome: Outcome) -> Outcome:
+    """Return the same outcome without the words and ids of the channel."""
+    words = "The channel gave a reason that cannot be written down."
+    match outcome:
+        case Sent():
+            return Sent("", outcome.status)
+        case NeedsAttention():
+            return NeedsAttention(words)
+        case _:
+            return replace(outcome, reason=words)
 
 
 def _again(claimed: Claimed, after: float, reason: str) -> Result:

@@ -202,10 +202,12 @@ async def edit(tx: Tx, actor: Actor, desk: Desk, message_id: MessageId, text: st
 async def unsend(tx: Tx, actor: Actor, desk: Desk, message_id: MessageId, now: datetime) -> None:
     """Remove a message of ours from the customer's screen and from here, where its channel can."""
     message, row, way = await _carried(tx, actor, desk, message_id, "unsend")
+    never_left = await delivery_store.cancel_queued(tx, message_id)
     if not await message_store.forget_content(tx, message_id, at=now):
         return
     await message_store.refresh_preview(tx, row.conversation_id, message.seq, "")
-    await delivery_store.insert_deliveries(tx, [_act(message_id, way, now, "unsend")])
+    if not never_left:
+        await delivery_store.insert_deliveries(tx, [_act(message_id, way, now, "unsend")])
     tx.ring(BELL)
     await announce(tx, actor, row, MessageUnsent(message_id), now)
 

@@ -26,7 +26,7 @@ from onethread.conversations.receiving.batch import ActCame
 from onethread.conversations.receiving.placing import People
 from onethread.conversations.store import deliveries as delivery_store
 from onethread.conversations.store import messages as message_store
-from onethread.conversations.store.deliveries import Moved, News
+from onethread.conversations.store.deliveries import Meant, Moved, News
 from onethread.customers.model import Recognised
 from onethread.kernel.ids import AccountId
 from onethread.platform.db import Tx
@@ -59,7 +59,7 @@ async def _statuses(tx: Tx, came: Sequence[ActCame], now: datetime) -> tuple[lis
     if not came:
         return [], set()
     said = [(one, one.act) for one in came if isinstance(one.act, StatusCame)]
-    moved, found = await delivery_store.write_news(
+    moved, meant = await delivery_store.write_news(
         tx,
         [
             News(one.account.id, status.external_id, status.delivery_id, status.status, status.reason or None)
@@ -67,26 +67,26 @@ async def _statuses(tx: Tx, came: Sequence[ActCame], now: datetime) -> tuple[lis
         ],
     )
     events = delivery_news(moved, now)
-    by_delivery = {str(one.id): one for one in moved}
-    final = [status for _, status in said if status.permanent or status.complaint]
-    if final:
-        events += await _stop_sending(tx, list(by_delivery.values()), final, now)
-    return events, {one.receipt.seq for place, (one, _) in enumerate(said) if place not in found}
+    by_delivery = {one.id: one for one in moved}
+    for place, (_, status) in enumerate(said):
+        if status.permanent or status.complaint:
+            for one in meant.get(place, ()):
+                events += await _stop_sending(tx, one, by_delivery.get(one.id), status, now)
+    return events, {one.receipt.seq for place, (one, _) in enumerate(said) if place not in meant}
 
 
-async def _stop_sending(tx: Tx, moved: Sequence[Moved], final: Sequence[StatusCame], now: datetime) -> list[EventDraft]:
+async def _stop_sending(
+    tx: Tx, meant: Meant, moved: Moved | None, status: StatusCame, now: datetime
+) -> list[EventDraft]:
     """An address that refused for good is not written to again; who complained gets no marketing."""
-    complaint = all(status.complaint for status in final)
-    events = []
-    for one in moved:
-        if one.status != "failed" and not complaint:
-            continue
-        purpose = "marketing" if complaint else "all"
-        reason = one.reason or final[0].reason or "The address refused our message for good."
-        if await message_store.suppress(tx, one.identifier_id, one.channel, purpose, reason, at=now):
-            fact = AddressSuppressed(purpose, reason)
-            events.append(EventDraft(fact, now, BY_SYSTEM, one.identifier_id, one.conversation_id))
-    return events
+    if not status.complaint and (moved is None or moved.status != "failed"):
+        return []  # refused after it had arrived: that says nothing of the address
+    purpose = "marketing" if status.complaint else "all"
+    reason = status.reason or "The address refused our message for good."
+    if not await message_store.suppress(tx, meant.identifier_id, meant.channel, purpose, reason, at=now):
+        return []
+    conversation_id = moved.conversation_id if moved is not None else None
+    return [EventDraft(AddressSuppressed(purpose, reason), now, BY_SYSTEM, meant.identifier_id, conversation_id)]
 
 
 def delivery_news(moved: Sequence[Moved], now: datetime) -> list[EventDraft]:

@@ -139,7 +139,10 @@ async def unclaim(tx: Tx, ids: Sequence[DeliveryId], *, seconds: float) -> None:
 
 
 async def write_results(tx: Tx, results: Sequence[Result]) -> list[Moved]:
-    """Write the outcomes of attempts; news that came in meanwhile (a status) is never overwritten."""
+    """Write the outcomes of attempts; news that came in meanwhile (a status) is never overwritten.
+
+    Whoever comes late, its lease over, may still say that it was sent: else it would be sent twice.
+    """
     return await tx.all(
         Moved,
         """
@@ -149,8 +152,10 @@ async def write_results(tx: Tx, results: Sequence[Result]) -> list[Moved]:
                    AS given (id, status, reason, external_id, due_in, repeated)
         )
         UPDATE conversations.delivery
-           SET status      = CASE WHEN delivery.status = 'sending' THEN given.status ELSE delivery.status END,
-               reason      = CASE WHEN delivery.status = 'sending' THEN given.reason ELSE delivery.reason END,
+           SET status      = CASE WHEN delivery.status IN ('sending', 'unknown', 'queued')
+                                  THEN given.status ELSE delivery.status END,
+               reason      = CASE WHEN delivery.status IN ('sending', 'unknown', 'queued')
+                                  THEN given.reason ELSE delivery.reason END,
                external_id = coalesce(given.external_id, delivery.external_id),
                due_at      = coalesce(now() + make_interval(secs => given.due_in), delivery.due_at),
                repeated    = delivery.repeated OR given.repeated,
@@ -158,7 +163,8 @@ async def write_results(tx: Tx, results: Sequence[Result]) -> list[Moved]:
                changed_at  = clock_timestamp()
           FROM given, conversations.message
          WHERE delivery.id = given.id AND message.id = delivery.message_id
-           AND delivery.status IN ('sending', 'sent', 'delivered', 'read', 'failed')
+           AND (delivery.status IN ('sending', 'sent', 'delivered', 'read', 'failed')
+                OR (delivery.status IN ('unknown', 'queued') AND given.status IN ('sent', 'delivered')))
         RETURNING delivery.id, delivery.message_id, message.conversation_id, delivery.identifier_id,
                   delivery.channel, delivery.status, delivery.reason, delivery.repeated
         """,
@@ -184,8 +190,17 @@ class News:
     reason: str | None
 
 
-async def write_news(tx: Tx, news: Sequence[News]) -> tuple[list[Moved], set[int]]:
-    """Let statuses climb; return what moved and which of the news (by place) found their delivery."""
+@dataclass(frozen=True, slots=True)
+class Meant:
+    """A delivery that news speaks of, whether the news moved it or not."""
+
+    id: DeliveryId
+    identifier_id: IdentifierId
+    channel: str
+
+
+async def write_news(tx: Tx, news: Sequence[News]) -> tuple[list[Moved], dict[int, list[Meant]]]:
+    """Let statuses climb; return what moved and, by the place of the news, the deliveries it speaks of."""
     rows = await tx.tuples(
         """
         WITH given AS (
@@ -193,7 +208,7 @@ async def write_news(tx: Tx, news: Sequence[News]) -> tuple[list[Moved], set[int
               FROM unnest(%s::int[], %b::uuid[], %s::text[], %b::uuid[], %s::text[], %s::text[])
                    AS given (place, account_id, external_id, delivery_id, status, reason)
         ), found AS (
-            SELECT given.*, delivery.id
+            SELECT given.*, delivery.id, delivery.identifier_id, delivery.channel
               FROM given
               JOIN conversations.delivery
                 ON (delivery.id = given.delivery_id AND delivery.account_id = given.account_id)
@@ -221,8 +236,8 @@ async def write_news(tx: Tx, news: Sequence[News]) -> tuple[list[Moved], set[int
             RETURNING delivery.id, delivery.message_id, message.conversation_id, delivery.identifier_id,
                       delivery.channel, delivery.status, delivery.reason, delivery.repeated
         )
-        SELECT found.place, moved.id, moved.message_id, moved.conversation_id, moved.identifier_id,
-               moved.channel, moved.status, moved.reason, moved.repeated
+        SELECT found.place, found.id, found.identifier_id, found.channel, moved.id, moved.message_id,
+               moved.conversation_id, moved.identifier_id, moved.channel, moved.status, moved.reason, moved.repeated
           FROM found
           LEFT JOIN moved USING (id)
         """,
@@ -235,8 +250,11 @@ async def write_news(tx: Tx, news: Sequence[News]) -> tuple[list[Moved], set[int
             [one.reason for one in news],
         ),
     )
-    moved = {row[1]: Moved(*row[1:]) for row in rows if row[1] is not None}
-    return list(moved.values()), {row[0] for row in rows}
+    moved = {row[4]: Moved(*row[4:]) for row in rows if row[4] is not None}
+    meant: dict[int, list[Meant]] = {}
+    for place, *whose in (row[:4] for row in rows):
+        meant.setdefault(place, []).append(Meant(*whose))
+    return list(moved.values()), meant
 
 
 async def expire_leases(tx: Tx, *, reconcile_seconds: float, idempotent: Sequence[str]) -> list[Moved]:
@@ -267,13 +285,19 @@ async def expire_leases(tx: Tx, *, reconcile_seconds: float, idempotent: Sequenc
 
 
 async def retry_unknown(tx: Tx) -> list[Moved]:
-    """Queue deliveries again whose provider kept silent for the whole time; they are marked as repeated."""
+    """Queue deliveries again whose provider kept silent for the whole time; they are marked as repeated.
+
+    Once: whoever hears nothing a second time leaves it to a person, who may have it sent again.
+    """
     return await tx.all(
         Moved,
         """
         UPDATE conversations.delivery
-           SET status = 'queued', repeated = true, due_at = now(), changed_at = clock_timestamp(),
-               reason = 'The outcome stayed unknown; it is sent once more and may arrive twice.'
+           SET status = CASE WHEN repeated THEN 'failed' ELSE 'queued' END,
+               repeated = true, due_at = now(), changed_at = clock_timestamp(),
+               reason = CASE WHEN repeated
+                             THEN 'The outcome stayed unknown twice; it may have arrived, so it is not sent again.'
+                             ELSE 'The outcome stayed unknown; it is sent once more and may arrive twice.' END
           FROM (SELECT delivery.id AS silent_id, message.conversation_id
                   FROM conversations.delivery
                   JOIN conversations.message ON message.id = delivery.message_id
