@@ -72,7 +72,7 @@ async def insert_receipts(tx: Tx, receipts: Sequence[tuple[AccountId, ReceiptDra
         """
         INSERT INTO channels.receipt (account_id, external_id, sender, lane, form, body)
         SELECT account_id, external_id, sender, lane, form, body
-          FROM unnest(%b::uuid[], %s::text[], %s::text[], %s::smallint[], %s::text[], %b::bytea[])
+          FROM unnest(%b::uuid[], %b::text[], %b::text[], %b::smallint[], %b::text[], %b::bytea[])
                AS given (account_id, external_id, sender, lane, form, body)
             ON CONFLICT (account_id, external_id) DO NOTHING
         RETURNING account_id, external_id
@@ -137,7 +137,7 @@ async def settle(tx: Tx, settled: Sequence[Settled]) -> None:
                due_at     = CASE WHEN given.state = 'waiting'
                                  THEN now() + make_interval(secs => given.retry) ELSE receipt.due_at END,
                settled_at = CASE WHEN given.state = 'waiting' THEN NULL ELSE clock_timestamp() END
-          FROM unnest(%b::bigint[], %s::text[], %s::text[], %s::float8[])
+          FROM unnest(%b::bigint[], %b::text[], %b::text[], %b::float8[])
                AS given (seq, state, reason, retry)
          WHERE receipt.seq = given.seq
         """,

@@ -7,10 +7,12 @@ from typing import Any, LiteralString, TypeVar
 import msgspec
 from psycopg import AsyncConnection, InterfaceError, OperationalError
 from psycopg.rows import class_row, scalar_row
+from psycopg.types.array import ListDumper
 from psycopg.types.json import set_json_dumps, set_json_loads
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
 
 from onethread.kernel.errors import Unavailable
+from onethread.platform.arrays import ColumnDumper
 
 T = TypeVar("T")
 Params = Mapping[str, object] | Sequence[object] | None
@@ -117,6 +119,7 @@ class Database:
             timeout=5.0,
             # A dead server must be found out quickly; a busy one must not be given up on.
             reconnect_timeout=1.0,
+            configure=_configure,
             kwargs={"connect_timeout": 3, "application_name": "onethread"},
         )
 
@@ -152,6 +155,11 @@ class Database:
 
 # Serialisation failures, deadlocks and lock timeouts: nobody's fault, and gone at the next try.
 _IN_THE_WAY = frozenset({"40", "55"})
+
+
+async def _configure(conn: AsyncConnection[Any]) -> None:
+    conn.adapters.register_dumper(list, ColumnDumper)  # for %b
+    conn.adapters.register_dumper(list, ListDumper)  # %s stays as it was: not every type has a binary form
 
 
 def _is_outage(error: Exception) -> bool:

@@ -51,14 +51,14 @@ async def referred(tx: Tx, accounts: Sequence[AccountId], external_ids: Sequence
         SELECT account_id, external_id, id AS message_id, conversation_id, identifier_id, direction, seq,
                content ->> 'text' AS text
           FROM conversations.message
-         WHERE account_id = ANY (%(accounts)b::uuid[]) AND external_id = ANY (%(ids)s::text[])
+         WHERE account_id = ANY (%(accounts)b::uuid[]) AND external_id = ANY (%(ids)b::text[])
         UNION ALL
         SELECT delivery.account_id, delivery.external_id, message.id, message.conversation_id,
                delivery.identifier_id, message.direction, message.seq, NULL
           FROM conversations.delivery
           JOIN conversations.message ON message.id = delivery.message_id
          WHERE delivery.account_id = ANY (%(accounts)b::uuid[])
-           AND delivery.external_id = ANY (%(ids)s::text[]) AND delivery.act = 'message'
+           AND delivery.external_id = ANY (%(ids)b::text[]) AND delivery.act = 'message'
         """,
         {"accounts": list(accounts), "ids": list(external_ids)},
     )

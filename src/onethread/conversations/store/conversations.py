@@ -68,7 +68,7 @@ async def insert_conversations(tx: Tx, new: Sequence[NewConversation]) -> dict[C
         """
         WITH given AS (
             SELECT *
-              FROM unnest(%b::uuid[], %b::uuid[], %b::uuid[], %s::text[], %s::text[], %b::timestamptz[],
+              FROM unnest(%b::uuid[], %b::uuid[], %b::uuid[], %b::text[], %b::text[], %b::timestamptz[],
                           %b::timestamptz[])
                    AS given (id, brand_id, identifier_id, subject, status, opened_at, last_message_at)
         ), opened AS (
@@ -131,8 +131,8 @@ async def write_heard(tx: Tx, rows: Sequence[Heard]) -> None:
                last_channel         = coalesce(given.last_channel, row.last_channel),
                answer_identifier_id = coalesce(given.answer_identifier_id, row.answer_identifier_id),
                answer_account_id    = coalesce(given.answer_account_id, row.answer_account_id)
-          FROM unnest(%b::uuid[], %s::text[], %b::int[], %b::int[], %b::timestamptz[], %b::timestamptz[],
-                      %s::text[], %s::text[], %s::text[], %b::uuid[], %b::uuid[])
+          FROM unnest(%b::uuid[], %b::text[], %b::int[], %b::int[], %b::timestamptz[], %b::timestamptz[],
+                      %b::text[], %b::text[], %b::text[], %b::uuid[], %b::uuid[])
                AS given (conversation_id, status, last_seq, unread, waiting_since, last_message_at,
                          last_text, last_direction, last_channel, answer_identifier_id, answer_account_id)
          WHERE row.conversation_id = given.conversation_id

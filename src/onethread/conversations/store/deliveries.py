@@ -78,8 +78,8 @@ async def insert_deliveries(tx: Tx, new: Sequence[NewDelivery]) -> None:
         INSERT INTO conversations.delivery
                (id, message_id, account_id, channel, identifier_id, due_at, act, emoji)
         SELECT id, message_id, account_id, channel, identifier_id, due_at, act, emoji
-          FROM unnest(%b::uuid[], %b::uuid[], %b::uuid[], %s::text[], %b::uuid[], %b::timestamptz[],
-                      %s::text[], %s::text[])
+          FROM unnest(%b::uuid[], %b::uuid[], %b::uuid[], %b::text[], %b::uuid[], %b::timestamptz[],
+                      %b::text[], %b::text[])
                AS given (id, message_id, account_id, channel, identifier_id, due_at, act, emoji)
         """,
         (
@@ -148,7 +148,7 @@ async def write_results(tx: Tx, results: Sequence[Result]) -> list[Moved]:
         """
         WITH given AS (
             SELECT *
-              FROM unnest(%b::uuid[], %s::text[], %s::text[], %s::text[], %s::float8[], %b::bool[])
+              FROM unnest(%b::uuid[], %b::text[], %b::text[], %b::text[], %b::float8[], %b::bool[])
                    AS given (id, status, reason, external_id, due_in, repeated)
         )
         UPDATE conversations.delivery
@@ -205,7 +205,7 @@ async def write_news(tx: Tx, news: Sequence[News]) -> tuple[list[Moved], dict[in
         """
         WITH given AS (
             SELECT *
-              FROM unnest(%s::int[], %b::uuid[], %s::text[], %b::uuid[], %s::text[], %s::text[])
+              FROM unnest(%b::int[], %b::uuid[], %b::text[], %b::uuid[], %b::text[], %b::text[])
                    AS given (place, account_id, external_id, delivery_id, status, reason)
         ), found AS (
             SELECT given.*, delivery.id, delivery.identifier_id, delivery.channel

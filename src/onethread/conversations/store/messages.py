@@ -28,9 +28,9 @@ async def insert_messages(tx: Tx, drafts: Sequence[MessageDraft]) -> None:
         SELECT id, conversation_id, seq, direction, channel, account_id, identifier_id, author_id,
                author_name, at, external_id, answers_id, purpose, content::jsonb, trust, trust_reason,
                automatic, receipt_seq, client_id
-          FROM unnest(%b::uuid[], %b::uuid[], %b::int[], %s::text[], %s::text[], %b::uuid[], %b::uuid[],
-                      %b::uuid[], %s::text[], %b::timestamptz[], %s::text[], %b::uuid[], %s::text[],
-                      %s::text[], %s::text[], %s::text[], %b::bool[], %b::bigint[], %s::text[])
+          FROM unnest(%b::uuid[], %b::uuid[], %b::int[], %b::text[], %b::text[], %b::uuid[], %b::uuid[],
+                      %b::uuid[], %b::text[], %b::timestamptz[], %b::text[], %b::uuid[], %b::text[],
+                      %b::text[], %b::text[], %b::text[], %b::bool[], %b::bigint[], %b::text[])
                AS given (id, conversation_id, seq, direction, channel, account_id, identifier_id,
                          author_id, author_name, at, external_id, answers_id, purpose, content, trust,
                          trust_reason, automatic, receipt_seq, client_id)
@@ -65,7 +65,7 @@ async def want_media(tx: Tx, wanted: Sequence[tuple[MessageId, int, AccountId, i
         """
         INSERT INTO conversations.media (id, message_id, position, account_id, receipt_seq)
         SELECT id, message_id, position, account_id, receipt_seq
-          FROM unnest(%b::uuid[], %b::uuid[], %s::smallint[], %b::uuid[], %b::bigint[])
+          FROM unnest(%b::uuid[], %b::uuid[], %b::smallint[], %b::uuid[], %b::bigint[])
                AS given (id, message_id, position, account_id, receipt_seq)
         """,
         (

@@ -25,7 +25,7 @@ async def unseen_sources(tx: Tx, pairs: Sequence[tuple[str, str]]) -> set[tuple[
         """
         INSERT INTO platform.event_source (source, source_id)
         SELECT DISTINCT source, source_id
-          FROM unnest(%s::text[], %s::text[]) AS given (source, source_id)
+          FROM unnest(%b::text[], %b::text[]) AS given (source, source_id)
          ORDER BY source, source_id
             ON CONFLICT DO NOTHING
         RETURNING source, source_id
@@ -44,8 +44,8 @@ async def insert_events(tx: Tx, drafts: Sequence[EventDraft]) -> None:
                 actor_kind, actor_id, channel, source, source_id, payload)
         SELECT id, type, occurred_at, identifier_id, conversation_id, brand_id,
                actor_kind, actor_id, channel, source, source_id, payload::jsonb
-          FROM unnest(%s::uuid[], %s::text[], %s::timestamptz[], %s::uuid[], %s::uuid[], %s::uuid[],
-                      %s::text[], %s::uuid[], %s::text[], %s::text[], %s::text[], %s::text[])
+          FROM unnest(%b::uuid[], %b::text[], %b::timestamptz[], %b::uuid[], %b::uuid[], %b::uuid[],
+                      %b::text[], %b::uuid[], %b::text[], %b::text[], %b::text[], %b::text[])
                AS given (id, type, occurred_at, identifier_id, conversation_id, brand_id,
                          actor_kind, actor_id, channel, source, source_id, payload)
         """,
