@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import ClassVar, cast
 
 from onethread.adapters.channels.email.channel import Email
-from onethread.channels.contract import Account, Channel, Content, Handle, Hook, Media, Outcome
+from onethread.channels.contract import Account, Channel, Content, Handle, Hook, Media, Outcome, Outgoing
 from onethread.channels.signing import sign_standard
 from onethread.platform.files import Files
 from onethread.platform.signing import new_secret
@@ -25,7 +25,7 @@ class OneLetterOffice(Email):
         super().__init__(cast("Files", MemoryFiles(logo=b"\x89PNG")))
         self._answers = answers
 
-    async def send(self, outgoing, account):  # type: ignore[no-untyped-def]
+    async def send(self, outgoing: Outgoing, account: Account) -> Outcome:
         async with serving(**self._answers) as (_, port):
             there = {**account.settings, "smtp_port": str(port)}
             outcome = await super().send(outgoing, Account(account.id, "email", account.brand_id, "x", there))

@@ -17,7 +17,7 @@ import msgspec
 import structlog
 from imap_tools.errors import ImapToolsError, MailboxFolderSelectError, MailboxLoginError
 
-from onethread.adapters.channels.email.imap_session import Desk, Session, connect
+from onethread.adapters.channels.email.imap_session import Desk, Session, connect, hang_up
 from onethread.adapters.channels.email.mailbox import DECLARATION, Imap, mailbox_of
 from onethread.adapters.channels.email.wire.receipts import draft_of, refusal_of
 from onethread.channels import actions as channels
@@ -121,7 +121,7 @@ async def check_login(imap: Imap) -> Health:
 
 
 def _login_once(imap: Imap) -> None:
-    connect(imap).logout()
+    hang_up(connect(imap))
 
 
 def _wrong_password(imap: Imap, refused: MailboxLoginError) -> str:

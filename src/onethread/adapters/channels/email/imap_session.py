@@ -2,6 +2,7 @@
 
 import asyncio
 import imaplib
+import ssl
 import threading
 import time
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from typing import Final, Self, TypeVar
 from imap_tools import BaseMailBox, MailBox, MailBoxStartTls, MailBoxUnencrypted
 from imap_tools.errors import ImapToolsError
 
+from onethread.adapters.channels.email.client import Server
 from onethread.adapters.channels.email.mailbox import MAX_MAIL, Imap
 
 T = TypeVar("T")
@@ -73,11 +75,7 @@ class Session:
             self._box.idle.stop()  # type: ignore[no-untyped-call]
 
     def close(self) -> None:
-        """Log out when the server still listens, and hang up in any case."""
-        with suppress(OSError, imaplib.IMAP4.error, ImapToolsError):
-            self._box.logout()
-        with suppress(OSError, imaplib.IMAP4.error):
-            self._box.client.shutdown()
+        hang_up(self._box)
 
     def _size(self, uid: int) -> int | None:
         try:
@@ -95,8 +93,7 @@ class Session:
 def connect(imap: Imap) -> BaseMailBox:
     """Connect, log in and open the folder."""
     server = imap.server
-    kind = {"tls": MailBox, "starttls": MailBoxStartTls, "none": MailBoxUnencrypted}[server.security]
-    box: BaseMailBox = kind(server.host, server.port, timeout=TIMEOUT)
+    box = _open(server)
     try:
         log_in = box.login if (server.user + server.password).isascii() else box.login_utf8
         log_in(server.user, server.password, initial_folder=None)
@@ -106,6 +103,24 @@ def connect(imap: Imap) -> BaseMailBox:
             box.client.shutdown()
         raise
     return box
+
+
+def hang_up(box: BaseMailBox) -> None:
+    """Log out when the server still listens, and hang up in any case."""
+    with suppress(OSError, imaplib.IMAP4.error, ImapToolsError):
+        box.logout()
+    with suppress(OSError, imaplib.IMAP4.error):
+        box.client.shutdown()
+
+
+def _open(server: Server) -> BaseMailBox:
+    if server.security == "none":
+        return MailBoxUnencrypted(server.host, server.port, timeout=TIMEOUT)
+    # Without a context of ours the library would take any certificate.
+    trust = ssl.create_default_context()
+    if server.security == "tls":
+        return MailBox(server.host, server.port, timeout=TIMEOUT, ssl_context=trust)
+    return MailBoxStartTls(server.host, server.port, timeout=TIMEOUT, ssl_context=trust)
 
 
 class Desk:
