@@ -1,8 +1,10 @@
 """Accounts and receipts as values, and the decisions about them."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import sha256
 from typing import Final, Literal
 from zlib import crc32
 
@@ -10,6 +12,8 @@ from onethread.channels.contract import Declaration, Field
 from onethread.kernel.errors import Invalid
 from onethread.kernel.ids import AccountId, BrandId
 
+_LONGEST_ID: Final = 500  # characters; an index row of PostgreSQL has 2,700 bytes
+_HALF_LETTERS: Final = re.compile("[\ud800-\udfff]")
 LANES: Final = 8  # one sender's receipts share a lane; a lane is handled by one worker at a time
 
 ReceiptState = Literal["waiting", "applied", "parked", "dismissed"]
@@ -72,6 +76,13 @@ class Settled:
     state: Literal["applied", "parked", "waiting"]
     reason: str | None = None
     retry_seconds: float = 0.0
+
+
+def fitting(id_: str) -> str:
+    """Return a stranger's id as it can be kept and indexed: itself, or its digest when it is odd or endless."""
+    if len(id_) <= _LONGEST_ID and "\0" not in id_ and (id_.isascii() or not _HALF_LETTERS.search(id_)):
+        return id_
+    return f"sha256:{sha256(id_.encode('utf-8', 'surrogatepass')).hexdigest()}"
 
 
 def lane_of(sender: str) -> int:

@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from onethread.channels import store
 from onethread.channels.accounts import Accounts
 from onethread.channels.actions import report_health
 from onethread.channels.contract import Account, Health, ReceiptDraft
-from onethread.channels.model import lane_of
+from onethread.channels.model import fitting, lane_of
 from onethread.kernel.errors import Unavailable
 from onethread.kernel.ids import AccountId
 from onethread.platform import metrics
@@ -53,6 +54,8 @@ class Reception:
         """
         if not drafts:
             return []
+        # One that PostgreSQL refuses would turn away everybody it shares a commit with.
+        drafts = [_fitting(draft) for draft in drafts]
         batch = self._join(account_id, drafts)
         # Shielded: one caller that goes away must not take the others' promise with it.
         fresh = await asyncio.shield(batch.done)
@@ -114,3 +117,10 @@ class Reception:
                 metrics.receipts.labels("new").inc(len(fresh))
                 metrics.receipts.labels("repeated").inc(len(batch.receipts) - len(fresh))
                 self._tell({lane_of(draft.sender) for _, draft in batch.receipts})
+
+
+def _fitting(draft: ReceiptDraft) -> ReceiptDraft:
+    external_id, sender = fitting(draft.external_id), fitting(draft.sender)
+    if external_id is draft.external_id and sender is draft.sender:
+        return draft
+    return replace(draft, external_id=external_id, sender=sender)

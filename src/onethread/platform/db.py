@@ -1,7 +1,8 @@
 """PostgreSQL: one pool, one `Tx` per request or batch, SQL in plain sight."""
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from typing import Any, LiteralString, TypeVar
 
 import msgspec
@@ -25,6 +26,10 @@ def _nobody() -> None:
 _encoder = msgspec.json.Encoder()
 set_json_dumps(_encoder.encode)
 set_json_loads(msgspec.json.decode)
+
+
+# What a request has done in its own transactions just before they commit (see idempotency.py).
+before_commit: ContextVar[Callable[["Tx"], Awaitable[None]] | None] = ContextVar("before_commit", default=None)
 
 
 class Tx:
@@ -140,8 +145,11 @@ class Database:
                 tx = Tx(conn, self.events_committed, self.bells)
                 async with conn.transaction():
                     yield tx
+                    last_act = before_commit.get()
+                    if last_act is not None:
+                        await last_act(tx)
         except (OperationalError, InterfaceError, PoolTimeout, PoolClosed) as lost:
-            if _is_outage(lost):
+            if is_outage(lost):
                 raise Unavailable("The database cannot be reached; try again soon.", retry_after=2) from lost
             if (getattr(lost, "sqlstate", None) or "")[:2] in _IN_THE_WAY:
                 raise Unavailable("Somebody else was doing the same; try again.", retry_after=1) from lost
@@ -162,8 +170,10 @@ async def _configure(conn: AsyncConnection[Any]) -> None:
     conn.adapters.register_dumper(list, ListDumper)  # %s stays as it was: not every type has a binary form
 
 
-def _is_outage(error: Exception) -> bool:
-    """Tell a lost server from a statement the server refused (lock timeout, deadlock…)."""
+def is_outage(error: Exception) -> bool:
+    """Tell a server that is lost or out of room from a statement it refused (lock timeout, deadlock…)."""
+    if not isinstance(error, OperationalError | InterfaceError | PoolTimeout | PoolClosed):
+        return False
     state = getattr(error, "sqlstate", None)
-    # 08 connection, 57P0x shutdown and crash, 53300 too many connections, 58 system error
-    return state is None or state[:2] in {"08", "58"} or state[:4] == "57P0" or state == "53300"
+    # 08 connection, 57P0x shutdown and crash, 53 disk, memory or connections used up, 58 system error
+    return state is None or state[:2] in {"08", "53", "58"} or state[:4] == "57P0"

@@ -1,7 +1,7 @@
 """A batch of receipts, parsed and sorted by what is to be done. Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -26,7 +26,7 @@ from onethread.channels.contract import (
     Unreadable,
     UnsendCame,
 )
-from onethread.channels.model import KeptReceipt, Settled
+from onethread.channels.model import KeptReceipt, Settled, fitting
 from onethread.conversations.unsubscribing import UnsubscribeLinks
 from onethread.customers.model import Sighting
 from onethread.kernel.identifier import Identifier
@@ -139,6 +139,8 @@ def _read(desk: Desk, receipt: KeptReceipt, account: Account, came: Sequence[Cam
         match one:
             case MessageCame() | CallCame():
                 message = one if isinstance(one, MessageCame) else _as_message(one)
+                if (id_ := fitting(message.external_id)) != message.external_id:
+                    message = replace(message, external_id=id_)
                 sender = _sighted(part, message.sender, message.at, country)
                 part.messages.append(Incoming(receipt, account, message, sender))
                 _claimed(part, receipt, account, sender, message.claims, message.at, country)

@@ -87,26 +87,27 @@ async def place(
 def _new_ones(messages: Sequence[Incoming], referred: Sequence[Referred], people: People) -> list[Incoming]:
     """Drop what is there already; a different message under a used id gets an id of its own."""
     known = {(one.account_id, one.external_id): one for one in referred if one.direction == "in"}
-    taken = set(known)
+    first: dict[tuple[AccountId, str], Incoming] = {}
     fresh = []
     for incoming in messages:
         key = (incoming.account.id, incoming.came.external_id)
-        before = known.get(key)
+        before, beside = known.get(key), first.get(key)
         if before is not None and _is_same(before, incoming, people):
             continue
-        if key in taken:
-            if before is None:
-                continue
-            fresh.append(_under_its_own_id(incoming))
+        if beside is not None and _says_the_same(beside, incoming):
             continue
-        taken.add(key)
-        fresh.append(incoming)
+        fresh.append(incoming if before is None and beside is None else _under_its_own_id(incoming))
+        first.setdefault(key, incoming)
     return fresh
 
 
 def _under_its_own_id(incoming: Incoming) -> Incoming:
     external_id = f"{incoming.came.external_id}#{incoming.receipt.seq}"
     return replace(incoming, came=replace(incoming.came, external_id=external_id))
+
+
+def _says_the_same(one: Incoming, other: Incoming) -> bool:
+    return one.sender == other.sender and one.came.content.text == other.came.content.text
 
 
 def _is_same(before: Referred, incoming: Incoming, people: People) -> bool:

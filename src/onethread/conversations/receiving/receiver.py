@@ -8,6 +8,7 @@ from typing import Final
 
 import structlog
 from psycopg import Error as DatabaseError
+from psycopg.errors import UniqueViolation
 
 from onethread.channels import actions as channels
 from onethread.channels.model import KeptReceipt, Settled
@@ -17,7 +18,7 @@ from onethread.conversations.receiving.placing import CustomersMoved
 from onethread.kernel.clock import utc_now
 from onethread.kernel.errors import Refused, Unavailable
 from onethread.platform import metrics
-from onethread.platform.db import Database, Tx
+from onethread.platform.db import Database, Tx, is_outage
 
 log = structlog.get_logger(__name__)
 
@@ -128,8 +129,12 @@ class Receiver:
                         settled += await apply_batch(tx, desk, [receipt], utc_now())
                 except Unavailable:
                     raise
-                except Exception as failed:  # noqa: BLE001 - parked with its reason
+                except Exception as failed:  # parked with its reason
+                    if is_outage(failed):
+                        raise  # nobody's receipt is to blame
                     settled.append(_failed(receipt, failed))
+                    if settled[-1].state == "waiting":
+                        break  # what came after it must not overtake it
             await _settle(tx, settled, receipts)
 
 
@@ -142,10 +147,11 @@ async def _settle(tx: Tx, settled: Sequence[Settled], receipts: Sequence[KeptRec
 def _failed(receipt: KeptReceipt, error: Exception) -> Settled:
     """Two transactions in each other's way are nobody's fault: again. Anything else waits for a person."""
     in_the_way = isinstance(error, CustomersMoved) or (
-        isinstance(error, DatabaseError) and (error.sqlstate or "")[:2] in {"40", "55"}
+        isinstance(error, DatabaseError)
+        and ((error.sqlstate or "")[:2] in {"40", "55"} or isinstance(error, UniqueViolation))
     )
     if in_the_way and receipt.attempts < 10:
-        return Settled(receipt.seq, "waiting", "It met another transaction.", retry_seconds=0.2)
+        return Settled(receipt.seq, "waiting", "It met another transaction.")
     return Settled(receipt.seq, "parked", _in_words(error))
 
 
