@@ -106,6 +106,16 @@ async def test_a_claimed_address_proves_itself_by_answering(database: Database) 
     assert await world.value("SELECT count(DISTINCT customer_id) FROM customers.identifier") == 2
 
 
+async def test_letters_of_a_conversation_that_began_in_a_chat_keep_one_subject(database: Database) -> None:
+    chat, post = TinCan("chat"), TinCan("post", kind="email", subject=True)
+    world = await World.open(database, chat, post)
+    await world.hear(Call("m1", "ana", text="Hi", claim="email:ana@example.com", claim_kind="verified"), over="chat")
+    for text in ("Look into your mail", "Did it come?"):
+        await answer(world, text, to=Identifier("email", "ana@example.com"))
+    await world.send_all()
+    assert [one.content.subject for one in post.sent] == ["Look into your mail"] * 2
+
+
 async def test_a_supplier_who_answers_is_not_the_customer(database: Database) -> None:
     chat, post = TinCan("chat"), TinCan("post", kind="email", subject=True)
     world = await World.open(database, chat, post)

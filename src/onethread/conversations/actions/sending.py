@@ -51,6 +51,7 @@ from onethread.kernel.ids import (
     MessageId,
     new_id,
 )
+from onethread.kernel.text import one_line
 from onethread.platform.db import Tx
 from onethread.platform.events import log as events
 from onethread.platform.events.model import EventDraft
@@ -104,7 +105,9 @@ async def send(tx: Tx, actor: Actor, desk: Desk, conversation_id: ConversationId
     content = say.content
     channel = desk.channels[way.account.channel]
     if channel.declaration.capabilities.subject and content.subject is None:
-        content = replace(content, subject=desired.subject or None)
+        # A conversation that began in a chat has none: its letters keep that of the first one, or they fall apart.
+        said = desired.subject or await addresses.last_subject(tx, row.conversation_id)
+        content = replace(content, subject=said or one_line(content.text, most=60) or None)
     decide_send(content, way.reach, channel.declaration)
     hold = say.hold
     if hold is None:

@@ -101,3 +101,22 @@ async def answering(tx: Tx, conversation_id: ConversationId) -> Desired | None:
         """,
         (conversation_id,),
     )
+
+
+async def last_subject(tx: Tx, conversation_id: ConversationId) -> str | None:
+    """Return the subject of the last letter among a conversation's newest messages."""
+    subject: str | None = await tx.value(
+        """
+        SELECT content ->> 'subject'
+          FROM (SELECT seq, content
+                  FROM conversations.message
+                 WHERE conversation_id = %s
+                 ORDER BY seq DESC
+                 LIMIT 200) AS newest
+         WHERE content ->> 'subject' <> ''
+         ORDER BY seq DESC
+         LIMIT 1
+        """,
+        (conversation_id,),
+    )
+    return subject
