@@ -7,7 +7,17 @@ import pytest
 
 from onethread.kernel.clock import utc_now
 from onethread.platform.db import Database
-from onethread.platform.idempotency import KEPT, Claim, Idempotency, InProgress, Kept, KeyReused, Request, forget
+from onethread.platform.idempotency import (
+    KEPT,
+    AnswerLost,
+    Claim,
+    Idempotency,
+    InProgress,
+    Kept,
+    KeyReused,
+    Request,
+    forget,
+)
 from onethread.platform.secrets import Secrets, new_key
 
 REQUEST = Request("key:ana", "order-1", "POST", "/api/v1/messages", b'{"text":"hi"}')
@@ -64,6 +74,58 @@ async def test_a_claim_whose_process_died_is_taken_over_when_its_time_is_up(idem
     await idempotency.give_up(dead)
     await idempotency.keep(heir, ANSWER)
     assert await idempotency.claim(REQUEST) == ANSWER
+
+
+async def test_what_was_carried_out_is_not_carried_out_again_though_its_answer_was_lost(idempotency: Idempotency):
+    claim = await idempotency.claim(REQUEST)
+    with idempotency.carrying_out(claim):
+        async with idempotency.database.transaction() as tx:
+            await tx.run("CREATE TABLE public.done (what text)")
+    await idempotency.give_up(claim)  # as after an unexpected error behind the commit
+    with pytest.raises(InProgress):
+        await idempotency.claim(REQUEST)
+    async with idempotency.database.transaction() as tx:
+        await tx.run("UPDATE platform.idempotency SET claimed_until = now() - interval '1 s'")
+    with pytest.raises(AnswerLost):
+        await idempotency.claim(REQUEST)
+
+
+async def test_what_only_looked_has_carried_out_nothing(idempotency: Idempotency):
+    claim = await idempotency.claim(REQUEST)
+    with idempotency.carrying_out(claim):
+        async with idempotency.database.transaction() as tx:
+            await tx.value("SELECT count(*) FROM platform.event")
+    await idempotency.give_up(claim)
+    assert isinstance(await idempotency.claim(REQUEST), Claim)
+
+
+async def test_whoever_lost_the_claim_writes_nothing(idempotency: Idempotency):
+    slow = await idempotency.claim(REQUEST)
+    async with idempotency.database.transaction() as tx:
+        await tx.run("UPDATE platform.idempotency SET claimed_until = now() - interval '1 s'")
+    assert isinstance(await idempotency.claim(REQUEST), Claim)
+    with pytest.raises(InProgress), idempotency.carrying_out(slow):
+        async with idempotency.database.transaction() as tx:
+            await tx.run("CREATE TABLE public.done (what text)")
+    async with idempotency.database.transaction() as tx:
+        assert await tx.value("SELECT to_regclass('public.done')") is None
+
+
+async def test_a_task_that_outlives_its_request_is_free_again(idempotency: Idempotency):
+    claim = await idempotency.claim(REQUEST)
+    go = asyncio.Event()
+
+    async def later():
+        await go.wait()
+        async with idempotency.database.transaction() as tx:
+            await tx.run("CREATE TABLE public.done (what text)")
+
+    with idempotency.carrying_out(claim):
+        task = asyncio.create_task(later())
+    go.set()
+    await task
+    await idempotency.give_up(claim)
+    assert isinstance(await idempotency.claim(REQUEST), Claim)
 
 
 async def test_after_a_day_a_key_is_fresh_again(idempotency: Idempotency):

@@ -69,7 +69,8 @@ class Repeats:
         """Keep the answer before anybody sees it: what was answered once is answered the same ever after."""
         answer = _Held(send)
         try:
-            await self._app(scope, receive, answer)
+            with idempotency.carrying_out(claim):
+                await self._app(scope, receive, answer)
         finally:
             await _end(idempotency, claim, answer.kept())
             await answer.let_go()

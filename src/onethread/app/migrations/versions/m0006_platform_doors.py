@@ -61,6 +61,7 @@ def upgrade() -> None:
             request       bytea       NOT NULL,
             claim         uuid        NOT NULL,
             claimed_until timestamptz NOT NULL,
+            carried_out   timestamptz,
             answer        bytea,
             created_at    timestamptz NOT NULL DEFAULT now(),
             PRIMARY KEY (actor, key, method, path)
