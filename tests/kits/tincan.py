@@ -148,11 +148,11 @@ class TinCan:
                 return KnownAs(who, claims, at)
             case "status":
                 return StatusCame(
-                    call.status,
+                    call.status,  # type: ignore[arg-type]
                     at,
                     external_id=call.target,
                     reason=call.text,
-                    permanent=call.permanent,  # type: ignore[arg-type]
+                    permanent=call.permanent,
                     complaint=call.complaint,
                 )
             case "reaction":
