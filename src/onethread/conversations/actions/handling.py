@@ -157,6 +157,9 @@ async def join(
     )
     await store.mark_joined(tx, source.conversation_id, target.conversation_id, at=now)
     await store.recount(tx, [target.conversation_id])
+    if source.status == "open" and target.status != "open":
+        await store.wake(tx, [target.conversation_id])
+        await announce(tx, actor, target, ConversationReopened("An open conversation was joined into it."), now)
     await message_store.drop_draft(tx, source.conversation_id)
     await announce(tx, actor, source, ConversationsJoined(target.conversation_id), now)
     return target.conversation_id

@@ -20,10 +20,13 @@ async def visit(tx: Tx, actor: Actor, conversation_id: ConversationId) -> Locked
     Raises NotFound for what is not there and for what the actor may not know of.
     """
     actor.require("conversations.read")
+    row = None
     current = await screens.current_id(tx, conversation_id)
-    if current is None:
-        raise NotFound("There is no such conversation.")
-    row = (await store.lock_rows(tx, [current])).get(current)
+    while row is None and current is not None:
+        row = (await store.lock_rows(tx, [current])).get(current)
+        if row is None:  # joined into another one while we waited for the lock
+            current, before = await screens.current_id(tx, conversation_id), current
+            current = None if current == before else current
     if row is None or not actor.sees(row.brand_id, row.team_id, row.assignee_id):
         raise NotFound("There is no such conversation.")
     return row

@@ -28,7 +28,7 @@ _UNREAD_CAP: Final = 30_000
 
 
 class CustomersMoved(Exception):
-    """Customers were joined while the batch was under way: it is to be applied once more."""
+    """Customers or conversations changed while the batch was under way: it is to be applied once more."""
 
 
 @dataclass(slots=True)
@@ -129,7 +129,9 @@ async def _board(
     strangers = {customer_id for customer_id, person in everybody.items() if person.fresh}
     acquainted = [customer_id for customer_id in everybody if customer_id not in strangers]
     found = await queries.continuable(tx, acquainted, closed_after=closed_after) if acquainted else []
-    idle = sorted(set(acquainted) - {one.customer_id for one in found})
+    running = {(one.customer_id, one.brand_id) for one in found}
+    seeking = {(people[one.sender].customer_id, one.account.brand_id) for one in messages}
+    idle = sorted({customer_id for customer_id, _ in seeking - running} - strangers)
     if idle:
         # Nobody else may open a conversation for them meanwhile: lock, then look again.
         current = await customers.lock_customers(tx, idle)
@@ -139,6 +141,8 @@ async def _board(
     board = Board()
     everything = {one.id: one for one in [*found, *answered.values()]}
     locked = await conversation_store.lock_rows(tx, list(everything)) if everything else {}
+    if any(id_ not in locked or locked[id_].status != one.status for id_, one in everything.items()):
+        raise CustomersMoved  # closed, joined or brought back while we waited for the lock
     for one in everything.values():
         if (row := locked.get(one.id)) is not None:
             board.rows[one.id] = _row(row)

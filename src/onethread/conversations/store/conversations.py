@@ -206,21 +206,25 @@ async def snooze(tx: Tx, id_: ConversationId, *, until: datetime) -> None:
 
 
 async def wake_due(tx: Tx, *, now: datetime, limit: int) -> list[tuple[ConversationId, BrandId, IdentifierId]]:
-    """Open snoozed conversations whose time has come; return them."""
+    """Open snoozed conversations whose time has come; return them.
+
+    Their inbox rows are locked first, as everywhere; one that somebody is busy with waits for the next look.
+    """
     rows = await tx.tuples(
         """
         WITH due AS (
-            SELECT id
+            SELECT conversation.id
               FROM conversations.conversation
-             WHERE status = 'snoozed' AND snoozed_until <= %(now)s
+              JOIN conversations.inbox_row AS row ON row.conversation_id = conversation.id
+             WHERE conversation.status = 'snoozed' AND snoozed_until <= %(now)s AND row.status = 'snoozed'
              ORDER BY snoozed_until
              LIMIT %(limit)s
-               FOR UPDATE SKIP LOCKED
+               FOR UPDATE OF row SKIP LOCKED
         ), woken AS (
             UPDATE conversations.conversation
                SET status = 'open', snoozed_until = NULL
               FROM due
-             WHERE conversation.id = due.id
+             WHERE conversation.id = due.id AND status = 'snoozed'
             RETURNING conversation.id, brand_id, identifier_id
         ), listed AS (
             UPDATE conversations.inbox_row SET status = 'open'
