@@ -149,6 +149,13 @@ def test_what_is_wrong_is_said_in_words(server: Server, words: list[str], said: 
     assert "Traceback" not in done.stderr
 
 
+def test_a_port_in_use_is_said_at_once(server: Server) -> None:
+    done = server.run("serve", "--port", str(server.port), check=False)
+    assert done.returncode == 1
+    assert f"127.0.0.1:{server.port} cannot be listened on" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_a_wrong_setting_is_named(server: Server) -> None:
     server.environment["ONETHREAD_PORT"] = "70000"
     try:

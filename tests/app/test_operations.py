@@ -11,6 +11,9 @@ import httpx
 import pytest
 from standardwebhooks import Webhook as Reference
 
+from onethread.kernel.clock import utc_now
+from onethread.platform import signing
+from tests.cast import somchai
 from tests.kits.server import Server
 from tests.machines.receiver import Receiver
 from tests.machines.waiting import until
@@ -115,6 +118,32 @@ async def test_the_life_of_a_webhook(server: Server, owner: httpx.Client) -> Non
 
         assert (await asyncio.to_thread(owner.delete, place)).status_code == 204
         assert (await asyncio.to_thread(owner.get, place)).status_code == 404
+
+
+async def test_a_message_arrives_with_its_words(server: Server, owner: httpx.Client) -> None:
+    secret = signing.new_secret()
+    settings = {
+        "channel": "webchat",
+        "brand_id": str(server.brand_id),
+        "name": "Website",
+        "settings": {"hook_secret": secret},
+    }
+    account = (await asyncio.to_thread(owner.post, "accounts", json=settings)).json()["id"]
+    said = {"id": "m1", "type": "message", "body": {"text": somchai.hello}}
+    body = json.dumps({"visitor": "0b7c4f0e-6a53-4c0f-8c53-1d3b1f1f9a77", "frame": said}).encode()
+    headers = signing.sign([secret], id_="msg_1", at=utc_now(), body=body)
+    async with Receiver.listening() as receiver:
+        hook = {"url": receiver.url, "types": ["MessageReceived"]}
+        made = (await asyncio.to_thread(owner.post, "webhooks", json=hook)).json()
+        kept = await asyncio.to_thread(
+            httpx.post, f"{server.url}/hooks/{account}", content=body, headers=headers, trust_env=False
+        )
+        assert kept.status_code == 200, kept.text
+        [told] = await receiver.requests(1)
+    event = Reference(made["secret"]).verify(told.body, told.headers)["data"]
+    assert (event["type"], event["channel"]) == ("MessageReceived", "webchat")
+    assert event["details"]["message"]["content"]["text"] == somchai.hello
+    await asyncio.to_thread(owner.delete, f"webhooks/{made['webhook']['id']}")
 
 
 def test_a_webhook_to_an_inner_address_is_never_called(own_server: Server) -> None:

@@ -14,11 +14,17 @@ import uvicorn
 from onethread.app.build import House, open_house
 from onethread.app.settings import Settings
 from onethread.app.web import Site
+from onethread.kernel.errors import Conflict
 
 log = structlog.get_logger(__name__)
 
 _LET_FINISH: Final = 3  # seconds that open requests have when we are told to stop
 _BACKLOG: Final = 2048
+
+
+class AddressTaken(Conflict):
+    code = "address_taken"
+    title = "The address is not free"
 
 
 async def serve(settings: Settings, *, ready: Callable[[House], Awaitable[None]]) -> None:
@@ -90,7 +96,12 @@ def _config(settings: Settings, site: Site) -> uvicorn.Config:
 def _listen(host: str, port: int) -> socket.socket:
     """Take the address before anything is started, so that a port in use is said at once."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    try:
+        listening = socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    except OSError as taken:
+        raise AddressTaken(
+            f"{host}:{port} cannot be listened on: {taken.strerror}. Choose another with --port."
+        ) from taken
     listening.setblocking(False)
     return listening
 

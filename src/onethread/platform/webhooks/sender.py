@@ -141,6 +141,7 @@ class Sender:
                 ended = store.Ended(one.id, "dead", answer.status, reason)
                 self._stopped[one.webhook_id] = reason
         metrics.webhook_posts.labels(type(verdict).__name__).inc()
+        metrics.webhook_posts.labels(type(verdict).__name__.lower()).inc()
         if not isinstance(verdict, Delivered):
             log.info(
                 "webhooks.attempt_failed",
