@@ -33,6 +33,7 @@ __all__ = [
     "claim_lane",
     "dismiss_receipts",
     "get_account",
+    "get_receipt",
     "lanes_with_work",
     "list_accounts",
     "list_receipts",
@@ -153,7 +154,19 @@ async def list_receipts(
     limit: int,
 ) -> list[ReceiptLine]:
     actor.require("receipts.read")
-    return await queries.receipts(tx, state=state, account_id=account_id, before=before, limit=limit)
+    return await queries.receipts(
+        tx, state=state, account_id=account_id, before=before, limit=limit, brands=_brands(actor)
+    )
+
+
+async def get_receipt(tx: Tx, actor: Actor, seq: int) -> tuple[ReceiptLine, KeptReceipt]:
+    """Return a receipt with what came. Raises NotFound."""
+    actor.require("receipts.replay")
+    line = await queries.receipt_line(tx, seq, brands=_brands(actor))
+    kept = await queries.receipt(tx, seq) if line is not None else None
+    if line is None or kept is None:
+        raise NotFound("There is no such receipt.")
+    return line, kept
 
 
 async def replay_receipts(
@@ -164,7 +177,7 @@ async def replay_receipts(
     A request that could not even be cut into receipts cannot be replayed: it stays parked to be read.
     """
     actor.require("receipts.replay")
-    lanes = await store.revive_receipts(tx, seqs, account_id=account_id)
+    lanes = await store.revive_receipts(tx, seqs, account_id=account_id, brands=_brands(actor))
     await record_audit(tx, actor, "receipts.replayed", "receipt", None, after={"count": len(lanes)})
     return lanes
 
@@ -172,9 +185,13 @@ async def replay_receipts(
 async def dismiss_receipts(tx: Tx, actor: Actor, seqs: Sequence[int]) -> int:
     """Say of parked receipts that nothing is to be done with them; return how many."""
     actor.require("receipts.replay")
-    count = await store.dismiss_receipts(tx, seqs)
+    count = await store.dismiss_receipts(tx, seqs, brands=_brands(actor))
     await record_audit(tx, actor, "receipts.dismissed", "receipt", None, after={"count": count})
     return count
+
+
+def _brands(actor: Actor) -> list[BrandId] | None:
+    return None if actor.brands is None else sorted(actor.brands)
 
 
 async def _row(tx: Tx, actor: Actor, account_id: AccountId) -> AccountRow:

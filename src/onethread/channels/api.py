@@ -8,7 +8,7 @@ from pydantic import Field, StringConstraints
 
 from onethread.access.acting import Acting, needs
 from onethread.access.acting import House as AccessHouse
-from onethread.channels import actions, queries
+from onethread.channels import actions
 from onethread.channels.accounts import Accounts
 from onethread.channels.contract import Channel, Declaration, Health
 from onethread.channels.model import AccountLine, ReceiptLine, ReceiptState
@@ -183,14 +183,10 @@ async def list_receipts(
 @routes.get("/receipts/{receipt}", operation_id="get_receipt", openapi_extra=needs("receipts.replay"))
 async def get_receipt(request: Request, actor: Acting, receipt: Seq) -> ReceiptDetail:
     """Show one receipt as it came; this is raw personal data."""
-    actor.require("receipts.replay")
     async with _house(request).database.transaction() as tx:
-        kept = await queries.receipt(tx, receipt)
-        lines = await queries.receipt_lines(tx, [receipt])
-    if kept is None or not lines:
-        raise NotFound("There is no such receipt.")
+        line, kept = await actions.get_receipt(tx, actor, receipt)
     text = kept.body[:100_000].decode("utf-8", "replace").replace("\0", "\N{REPLACEMENT CHARACTER}")
-    return ReceiptDetail(receipt=lines[0], body=text)
+    return ReceiptDetail(receipt=line, body=text)
 
 
 @routes.post("/receipts/replay", operation_id="replay_receipts", openapi_extra=needs("receipts.replay"))

@@ -1,6 +1,6 @@
 """SQL reads of the channels room."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -63,8 +63,9 @@ async def receipts(
     account_id: AccountId | None,
     before: int | None,
     limit: int,
+    brands: Sequence[BrandId] | None = None,
 ) -> list[ReceiptLine]:
-    """Return receipts, newest first; `before` is the seq where the last page ended."""
+    """Return receipts, newest first; `before` is the seq where the last page ended, `brands` None every brand."""
     return await tx.all(
         ReceiptLine,
         """
@@ -76,10 +77,11 @@ async def receipts(
          WHERE (%(state)s::text IS NULL OR receipt.state = %(state)s)
            AND (%(account)s::uuid IS NULL OR receipt.account_id = %(account)s::uuid)
            AND (%(before)s::bigint IS NULL OR receipt.seq < %(before)s)
+           AND (%(brands)s::uuid[] IS NULL OR account.brand_id = ANY (%(brands)s::uuid[]))
          ORDER BY receipt.seq DESC
          LIMIT %(limit)s
         """,
-        {"state": state, "account": account_id, "before": before, "limit": limit},
+        {"state": state, "account": account_id, "before": before, "limit": limit, "brands": brands},
     )
 
 
@@ -95,8 +97,8 @@ async def receipt(tx: Tx, seq: int) -> KeptReceipt | None:
     )
 
 
-async def receipt_lines(tx: Tx, seqs: list[int]) -> list[ReceiptLine]:
-    return await tx.all(
+async def receipt_line(tx: Tx, seq: int, *, brands: Sequence[BrandId] | None) -> ReceiptLine | None:
+    return await tx.one(
         ReceiptLine,
         """
         SELECT receipt.seq, receipt.account_id, account.channel, receipt.external_id, receipt.form,
@@ -104,9 +106,10 @@ async def receipt_lines(tx: Tx, seqs: list[int]) -> list[ReceiptLine]:
                receipt.received_at, receipt.settled_at
           FROM channels.receipt
           JOIN channels.account ON account.id = receipt.account_id
-         WHERE receipt.seq = ANY (%s::bigint[])
+         WHERE receipt.seq = %(seq)s
+           AND (%(brands)s::uuid[] IS NULL OR account.brand_id = ANY (%(brands)s::uuid[]))
         """,
-        (seqs,),
+        {"seq": seq, "brands": brands},
     )
 
 

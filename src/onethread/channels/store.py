@@ -150,8 +150,10 @@ async def settle(tx: Tx, settled: Sequence[Settled]) -> None:
     )
 
 
-async def revive_receipts(tx: Tx, seqs: Sequence[int] | None, *, account_id: AccountId | None) -> list[int]:
-    """Set parked receipts (all of them for None) waiting again; return their lanes."""
+async def revive_receipts(
+    tx: Tx, seqs: Sequence[int] | None, *, account_id: AccountId | None, brands: Sequence[BrandId] | None
+) -> list[int]:
+    """Set parked receipts (all of them for None) of the brands waiting again; return their lanes."""
     return await tx.values(
         """
         WITH revived AS (
@@ -160,21 +162,25 @@ async def revive_receipts(tx: Tx, seqs: Sequence[int] | None, *, account_id: Acc
              WHERE state = 'parked' AND form <> 'request'
                AND (%(seqs)s::bigint[] IS NULL OR seq = ANY (%(seqs)s::bigint[]))
                AND (%(account)s::uuid IS NULL OR account_id = %(account)s::uuid)
+               AND (%(brands)s::uuid[] IS NULL
+                    OR account_id IN (SELECT id FROM channels.account WHERE brand_id = ANY (%(brands)s::uuid[])))
             RETURNING lane
         )
         SELECT lane FROM revived
         """,
-        {"seqs": None if seqs is None else list(seqs), "account": account_id},
+        {"seqs": None if seqs is None else list(seqs), "account": account_id, "brands": brands},
     )
 
 
-async def dismiss_receipts(tx: Tx, seqs: Sequence[int]) -> int:
+async def dismiss_receipts(tx: Tx, seqs: Sequence[int], *, brands: Sequence[BrandId] | None) -> int:
     return await tx.run(
         """
         UPDATE channels.receipt SET state = 'dismissed', settled_at = now()
-         WHERE state = 'parked' AND seq = ANY (%s::bigint[])
+         WHERE state = 'parked' AND seq = ANY (%(seqs)s::bigint[])
+           AND (%(brands)s::uuid[] IS NULL
+                OR account_id IN (SELECT id FROM channels.account WHERE brand_id = ANY (%(brands)s::uuid[])))
         """,
-        (list(seqs),),
+        {"seqs": list(seqs), "brands": brands},
     )
 
 
