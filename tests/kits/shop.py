@@ -5,7 +5,7 @@ import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, LiteralString, Self
 from uuid import UUID, uuid4
 
 import httpx
@@ -110,24 +110,24 @@ class Shop:
 
     # ------------------------------------------------------------ what became of it
 
-    async def value(self, sql: str, *params: object) -> Any:
+    async def value(self, sql: LiteralString, *params: object) -> Any:
         [(value,)] = await self.rows(sql, *params)
         return value
 
-    async def rows(self, sql: str, *params: object) -> list[tuple[Any, ...]]:
+    async def rows(self, sql: LiteralString, *params: object) -> list[tuple[Any, ...]]:
         """Ask the database; one that was killed meanwhile is asked again."""
         async with asyncio.timeout(30):
             while True:
                 with suppress(Unavailable):
                     async with self.database.transaction() as tx:
-                        return await tx.tuples(sql, params)  # type: ignore[arg-type]
+                        return await tx.tuples(sql, params)
                 await asyncio.sleep(0.1)
 
     async def applied(self, *, seconds: float = 30.0) -> None:
         """Wait until no receipt waits any more."""
 
         async def nothing_waits() -> bool:
-            return await self.value("SELECT count(*) FROM channels.receipt WHERE state = 'waiting'") == 0
+            return bool(await self.value("SELECT count(*) FROM channels.receipt WHERE state = 'waiting'") == 0)
 
         await until(nothing_waits, seconds=seconds)
 
