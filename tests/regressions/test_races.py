@@ -14,7 +14,7 @@ from onethread.channels import actions as channels
 from onethread.channels.contract import Content
 from onethread.channels.model import lane_of
 from onethread.conversations import actions
-from onethread.conversations.actions import Say
+from onethread.conversations.actions import Change, Say
 from onethread.conversations.store import conversations as store
 from onethread.kernel.clock import utc_now
 from onethread.kernel.ids import ConversationId
@@ -65,7 +65,7 @@ async def test_a_message_that_meets_a_closing_reopens(world: World) -> None:
     (row,) = await world.inbox()
     await bring(world, Call("m2", "ana", text="One more thing"))
     async with meanwhile(world, world.apply) as (tx, _):
-        await actions.close(tx, SYSTEM, row.id, utc_now())
+        await actions.change(tx, SYSTEM, row.id, Change(status="closed"), utc_now())
     (now_is,) = await world.inbox()
     assert (now_is.id, now_is.status, now_is.last_seq) == (row.id, "open", 2)
 
@@ -127,7 +127,8 @@ async def test_the_end_of_a_snooze_and_a_message_do_not_wait_for_each_other(worl
     (row,) = await world.inbox()
     now = utc_now()
     async with world.database.transaction() as tx:
-        await actions.snooze(tx, SYSTEM, row.id, until=now + timedelta(seconds=1), now=now)
+        until = now + timedelta(seconds=1)
+        await actions.change(tx, SYSTEM, row.id, Change(status="snoozed", snoozed_until=until), now)
     later = now + timedelta(minutes=1)
 
     async def wake() -> int:
@@ -152,7 +153,7 @@ async def test_joining_into_a_closed_conversation_hides_no_open_work(world: Worl
     (row,) = await world.inbox()
     other = await opened_by(world, "Another matter")
     async with world.database.transaction() as tx:
-        await actions.close(tx, SYSTEM, row.id, utc_now())
+        await actions.change(tx, SYSTEM, row.id, Change(status="closed"), utc_now())
         await actions.join(tx, SYSTEM, other, row.id, utc_now())
     (now_is,) = await world.inbox()
     assert (now_is.id, now_is.status) == (row.id, "open")

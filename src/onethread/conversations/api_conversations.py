@@ -1,15 +1,20 @@
 """Routes of conversations: the inbox, one conversation and what is done with it."""
 
+import unicodedata
+from contextlib import suppress
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request
 from pydantic import AwareDatetime, Field, StringConstraints
 
+from onethread.access import queries as access
 from onethread.access.acting import Acting, needs
 from onethread.access.model import Actor
 from onethread.conversations import actions
+from onethread.conversations.actions import Change
+from onethread.conversations.actions.changing import SUBJECT_MOST
 from onethread.conversations.actions.reaching import ways_to
 from onethread.conversations.actions.visiting import look
 from onethread.conversations.api_shapes import (
@@ -20,10 +25,12 @@ from onethread.conversations.api_shapes import (
 )
 from onethread.conversations.model import Status, pack
 from onethread.conversations.queries import inbox, messages
-from onethread.conversations.queries.inbox import InboxRow, View
+from onethread.conversations.queries.inbox import InboxRow, Sought, View
 from onethread.conversations.queries.messages import SharedDraft
 from onethread.conversations.shown import ContentShown
+from onethread.customers.queries import parse_identifier
 from onethread.kernel.errors import Invalid, NotFound
+from onethread.kernel.identifier import Identifier
 from onethread.kernel.ids import (
     AccountId,
     AgentId,
@@ -34,6 +41,7 @@ from onethread.kernel.ids import (
     MessageId,
     TeamId,
 )
+from onethread.kernel.normal import variants
 from onethread.platform.db import Tx
 from onethread.platform.wire import Body, Page, read_cursor, write_cursor
 
@@ -42,15 +50,28 @@ routes = APIRouter(tags=["conversations"])
 Cursor = Annotated[str | None, Query(max_length=200)]
 
 
-class ChangeBody(Body):
-    """What is to change; what is left out stays. `assignee_id: null` takes the conversation away."""
+def _without_default(schema: dict[str, Any]) -> None:
+    schema.pop("default", None)
 
-    status: Status | None = None
-    snoozed_until: AwareDatetime | None = None
-    assignee_id: AgentId | None = None
-    team_id: TeamId | None = None
-    subject: Annotated[str, StringConstraints(max_length=500)] | None = None
-    priority: Annotated[int, Field(ge=-1, le=2)] | None = None
+
+_LEFT_OUT: Final[Any] = Field(default=None, json_schema_extra=_without_default)
+
+
+class ChangeBody(Body):
+    """What is to change; what is left out stays. `assignee_id: null` takes the conversation away.
+
+    `snoozed_until` goes with the status `snoozed`.
+    """
+
+    status: Status = _LEFT_OUT
+    snoozed_until: AwareDatetime = _LEFT_OUT
+    assignee_id: AgentId | None = _LEFT_OUT
+    team_id: TeamId | None = _LEFT_OUT
+    subject: Annotated[str, StringConstraints(max_length=SUBJECT_MOST)] = _LEFT_OUT
+    priority: Annotated[int, Field(ge=-1, le=2)] = _LEFT_OUT
+
+    def change(self) -> Change:
+        return Change(**{name: getattr(self, name) for name in self.model_fields_set})
 
 
 class ReadBody(Body):
@@ -108,10 +129,13 @@ async def list_conversations(
     actor: Acting,
     status: Status | None = None,
     assignee: Annotated[str | None, Query(max_length=40, description="An agent's id, `me` or `none`.")] = None,
-    team: TeamId | None = None,
+    team: Annotated[str | None, Query(max_length=40, description="A team's id or `none`.")] = None,
     brand: BrandId | None = None,
     customer: CustomerId | None = None,
-    q: Annotated[str | None, Query(max_length=200, description="Words of a message, name, address or number.")] = None,
+    q: Annotated[
+        str | None,
+        Query(max_length=200, description="Words of a message, a name, an identifier in any writing, or a number."),
+    ] = None,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> Page[InboxRow]:
@@ -120,13 +144,10 @@ async def list_conversations(
     before = read_cursor(cursor, tuple[datetime, ConversationId])
     async with house_of(request).database.transaction() as tx:
         if q and q.strip():
-            words = " ".join(q.split()).lower()
-            number = words.removeprefix("#")
-            found = await inbox.matching(
-                tx, view, words=words, number=int(number) if _is_number(number) else None, limit=limit
-            )
-            return Page(items=found)
-        rows = await inbox.page(tx, view, before=before, limit=limit + 1)
+            sought = await _sought(tx, actor, q, brand)
+            rows = await inbox.matching(tx, view, sought, before=before, limit=limit + 1)
+        else:
+            rows = await inbox.page(tx, view, before=before, limit=limit + 1)
     more = rows[limit - 1] if len(rows) > limit else None
     return Page(items=rows[:limit], next=write_cursor((more.last_message_at, more.id)) if more else None)
 
@@ -137,7 +158,7 @@ async def count_conversations(
     actor: Acting,
     status: Status | None = None,
     assignee: Annotated[str | None, Query(max_length=40, description="An agent's id, `me` or `none`.")] = None,
-    team: TeamId | None = None,
+    team: Annotated[str | None, Query(max_length=40, description="A team's id or `none`.")] = None,
     brand: BrandId | None = None,
 ) -> Counted:
     """Count conversations, up to 1000."""
@@ -163,52 +184,22 @@ async def change_conversation(
 ) -> InboxRow:
     """Change a conversation: status, assignee, team, subject, priority."""
     house = house_of(request)
-    now = house.clock()
-    given = body.model_fields_set
     async with house.database.transaction() as tx:
-        if given & {"assignee_id", "team_id"}:
-            row = await look(tx, actor, conversation_id)
-            await actions.assign(
-                tx,
-                actor,
-                conversation_id,
-                assignee_id=body.assignee_id if "assignee_id" in given else row.assignee_id,
-                team_id=body.team_id if "team_id" in given else row.team_id,
-                now=now,
-            )
-        if body.subject is not None or body.priority is not None:
-            await actions.describe(tx, actor, conversation_id, subject=body.subject, priority=body.priority, now=now)
-        await _change_status(tx, actor, conversation_id, body, now)
+        await actions.change(tx, actor, conversation_id, body.change(), house.clock())
         return await look(tx, actor, conversation_id)
-
-
-async def _change_status(
-    tx: Tx, actor: Actor, conversation_id: ConversationId, body: ChangeBody, now: datetime
-) -> None:
-    match body.status:
-        case "open":
-            await actions.reopen(tx, actor, conversation_id, now)
-        case "closed":
-            await actions.close(tx, actor, conversation_id, now)
-        case "snoozed" if body.snoozed_until is None:
-            raise Invalid("Say until when.", field="snoozed_until")
-        case _ if body.snoozed_until is not None:
-            await actions.snooze(tx, actor, conversation_id, until=body.snoozed_until, now=now)
-        case _:
-            pass
 
 
 @routes.get(
     "/conversations/{conversation_id}/ways", operation_id="list_ways", openapi_extra=needs("conversations.read")
 )
-async def list_ways(request: Request, actor: Acting, conversation_id: ConversationId) -> list[WayShown]:
+async def list_ways(request: Request, actor: Acting, conversation_id: ConversationId) -> Page[WayShown]:
     """List the ways to the customer, those used last first, and say which are open now."""
     house = house_of(request)
     desk = await house.desks()
     async with house.database.transaction() as tx:
         row = await look(tx, actor, conversation_id)
         ways = await ways_to(tx, desk, row.customer_id, row.brand_id, house.clock())
-    return [
+    shown = [
         WayShown(
             identifier_id=way.identifier.id,
             identifier=way.reach.address.identifier,
@@ -222,6 +213,7 @@ async def list_ways(request: Request, actor: Acting, conversation_id: Conversati
         )
         for way in ways
     ]
+    return Page(items=shown)
 
 
 @routes.post(
@@ -297,7 +289,7 @@ def _view(
     actor: Actor,
     status: Status | None,
     assignee: str | None,
-    team: TeamId | None,
+    team: str | None,
     brand: BrandId | None,
     customer: CustomerId | None,
 ) -> View:
@@ -306,7 +298,8 @@ def _view(
         status=status,
         assignee_id=_assignee(actor, assignee),
         unassigned=assignee == "none",
-        team_id=team,
+        team_id=_team(team),
+        no_team=team == "none",
         brand_id=brand,
         customer_id=customer,
         brands=None if actor.brands is None else sorted(actor.brands),
@@ -326,6 +319,29 @@ def _assignee(actor: Actor, written: str | None) -> AgentId | None:
         return AgentId(UUID(written))
     except ValueError:
         raise Invalid("This is not an agent's id, `me` or `none`.", field="assignee") from None
+
+
+def _team(written: str | None) -> TeamId | None:
+    if written is None or written == "none":
+        return None
+    try:
+        return TeamId(UUID(written))
+    except ValueError:
+        raise Invalid("This is not a team's id or `none`.", field="team") from None
+
+
+async def _sought(tx: Tx, actor: Actor, written: str, brand: BrandId | None) -> Sought:
+    """Read what somebody searches for; every brand in question completes national numbers with its country."""
+    words = " ".join(unicodedata.normalize("NFKC", written).split())
+    countries = sorted(
+        {one.default_country for one in await access.brands(tx) if actor.sees_brand(one.id) and brand in {None, one.id}}
+    )
+    identifiers: set[Identifier] = set()
+    for country in countries:
+        with suppress(Invalid):
+            identifiers.update(variants(parse_identifier(words, country)))
+    number = words.removeprefix("#")
+    return Sought(words.lower(), int(number) if _is_number(number) else None, sorted(identifiers))
 
 
 def _is_number(words: str) -> bool:

@@ -94,8 +94,12 @@ class ConversationSnoozed:
 
 @dataclass(frozen=True, slots=True)
 class ConversationAssigned:
+    """Who has the work now, and who had it before."""
+
     assignee_id: UUID | None
     team_id: UUID | None
+    before_assignee_id: UUID | None = None
+    before_team_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)

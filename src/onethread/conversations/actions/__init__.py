@@ -1,15 +1,11 @@
 """Verbs of the conversations room."""
 
+from onethread.conversations.actions.changing import Change, change
 from onethread.conversations.actions.handling import (
-    assign,
-    close,
-    describe,
     join,
     mark_read,
-    reopen,
     retry_delivery,
     save_draft,
-    snooze,
     split,
     wake_due,
 )
@@ -27,21 +23,18 @@ from onethread.conversations.actions.sending import (
 from onethread.conversations.actions.stopping import unsubscribe
 
 __all__ = [
+    "Change",
     "Say",
     "Spoken",
     "add_note",
-    "assign",
-    "close",
-    "describe",
+    "change",
     "edit",
     "join",
     "mark_read",
     "react",
-    "reopen",
     "retry_delivery",
     "save_draft",
     "send",
-    "snooze",
     "split",
     "start",
     "take_back",

@@ -1,20 +1,17 @@
-"""Handle a conversation: assign, close, snooze, reopen, join, split, read, draft."""
+"""Handle a conversation: join, split, read, draft, and wake it when its snooze is over."""
 
 from collections.abc import Sequence
 from datetime import datetime
 
 from onethread.access.model import Actor
 from onethread.channels.contract import Content
+from onethread.conversations.actions.changing import SUBJECT_MOST
 from onethread.conversations.actions.visiting import announce, visit
 from onethread.conversations.events import (
-    ConversationAssigned,
-    ConversationChanged,
-    ConversationClosed,
     ConversationOpened,
     ConversationRead,
     ConversationReopened,
     ConversationsJoined,
-    ConversationSnoozed,
     ConversationSplit,
     DraftChanged,
 )
@@ -28,67 +25,14 @@ from onethread.conversations.store import messages as message_store
 from onethread.conversations.store.conversations import Locked, NewConversation
 from onethread.kernel.errors import Conflict, Invalid, NotFound
 from onethread.kernel.ids import (
-    AgentId,
     ConversationId,
     DeliveryId,
     MessageId,
-    TeamId,
     new_id,
 )
 from onethread.platform.db import Tx
 from onethread.platform.events import log as events
 from onethread.platform.events.model import BY_SYSTEM, EventDraft
-
-_SUBJECT_MOST = 500
-
-
-async def assign(
-    tx: Tx,
-    actor: Actor,
-    conversation_id: ConversationId,
-    *,
-    assignee_id: AgentId | None,
-    team_id: TeamId | None,
-    now: datetime,
-) -> None:
-    """Give a conversation to an agent and a team; None takes it away from them."""
-    actor.require("conversations.assign")
-    row = await visit(tx, actor, conversation_id)
-    if (row.assignee_id, row.team_id) == (assignee_id, team_id):
-        return
-    if not await screens.can_be_assigned(tx, assignee_id, team_id, row.brand_id):
-        raise Invalid("There is no such active agent or team for this brand.", field="assignee_id")
-    await store.assign(tx, row.conversation_id, assignee_id=assignee_id, team_id=team_id)
-    await announce(tx, actor, row, ConversationAssigned(assignee_id, team_id), now)
-
-
-async def close(tx: Tx, actor: Actor, conversation_id: ConversationId, now: datetime) -> None:
-    actor.require("conversations.handle")
-    row = await visit(tx, actor, conversation_id)
-    if row.status == "closed":
-        return
-    await store.close(tx, row.conversation_id, at=now)
-    await announce(tx, actor, row, ConversationClosed(), now)
-
-
-async def reopen(tx: Tx, actor: Actor, conversation_id: ConversationId, now: datetime) -> None:
-    """Open a closed or snoozed conversation."""
-    actor.require("conversations.handle")
-    row = await visit(tx, actor, conversation_id)
-    if row.status == "open":
-        return
-    await store.wake(tx, [row.conversation_id])
-    await announce(tx, actor, row, ConversationReopened(f"{actor.name} opened it."), now)
-
-
-async def snooze(tx: Tx, actor: Actor, conversation_id: ConversationId, *, until: datetime, now: datetime) -> None:
-    """Put a conversation away until a moment; a message of the customer brings it back earlier."""
-    actor.require("conversations.handle")
-    if until <= now:
-        raise Invalid("A conversation can only be snoozed until a moment that is still to come.", field="snoozed_until")
-    row = await visit(tx, actor, conversation_id)
-    await store.snooze(tx, row.conversation_id, until=until)
-    await announce(tx, actor, row, ConversationSnoozed(until), now)
 
 
 async def wake_due(tx: Tx, now: datetime, *, limit: int = 200) -> int:
@@ -109,27 +53,6 @@ async def wake_due(tx: Tx, now: datetime, *, limit: int = 200) -> int:
         ],
     )
     return len(woken)
-
-
-async def describe(
-    tx: Tx,
-    actor: Actor,
-    conversation_id: ConversationId,
-    *,
-    subject: str | None,
-    priority: int | None,
-    now: datetime,
-) -> None:
-    """Change what a conversation is about and how urgent it is (-1 low, 0 normal, 1 high, 2 urgent)."""
-    actor.require("conversations.handle")
-    row = await visit(tx, actor, conversation_id)
-    old = await screens.description(tx, row.conversation_id)
-    new_subject = old[0] if subject is None else subject.strip()[:_SUBJECT_MOST]
-    new_priority = old[1] if priority is None else priority
-    if (new_subject, new_priority) == old:
-        return
-    await store.describe(tx, row.conversation_id, subject=new_subject, priority=new_priority)
-    await announce(tx, actor, row, ConversationChanged(new_subject, new_priority), now)
 
 
 async def mark_read(tx: Tx, actor: Actor, conversation_id: ConversationId, *, upto: int, now: datetime) -> None:
@@ -185,7 +108,7 @@ async def split(
     anchor = next((one.identifier_id for one in theirs if one.identifier_id is not None), row.identifier_id)
     new_one = ConversationId(new_id())
     numbers = await store.insert_conversations(
-        tx, [NewConversation(new_one, row.brand_id, anchor, subject.strip()[:_SUBJECT_MOST], "open", now, now)]
+        tx, [NewConversation(new_one, row.brand_id, anchor, subject.strip()[:SUBJECT_MOST], "open", now, now)]
     )
     await message_store.move_messages(
         tx, from_id=row.conversation_id, into_id=new_one, ids=[one.id for one in theirs], after_seq=0

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from onethread.conversations.model import Direction
+from onethread.conversations.store.conversations import Settings
 from onethread.kernel.identifier import Identifier
 from onethread.kernel.ids import (
     AccountId,
@@ -108,18 +109,20 @@ async def can_be_assigned(tx: Tx, agent_id: AgentId | None, team_id: TeamId | No
     )
 
 
-async def description(tx: Tx, id_: ConversationId) -> tuple[str, int]:
-    """Return a conversation's subject and priority."""
-    rows = await tx.tuples(
+async def settings(tx: Tx, id_: ConversationId) -> Settings:
+    """Return what people set of a conversation; the caller holds its lock."""
+    found = await tx.one(
+        Settings,
         """
-        SELECT subject, priority
+        SELECT assignee_id, team_id, subject, priority, row.status, closed_at, snoozed_until
           FROM conversations.conversation
-          JOIN conversations.inbox_row ON conversation_id = conversation.id
+          JOIN conversations.inbox_row AS row ON row.conversation_id = conversation.id
          WHERE conversation.id = %s
         """,
         (id_,),
     )
-    return rows[0][0], rows[0][1]
+    assert found is not None
+    return found
 
 
 async def same_customer(tx: Tx, one: IdentifierId, other: IdentifierId) -> bool:

@@ -33,6 +33,19 @@ class Locked:
 
 
 @dataclass(frozen=True, slots=True)
+class Settings:
+    """What people set of a conversation."""
+
+    assignee_id: AgentId | None
+    team_id: TeamId | None
+    subject: str
+    priority: int
+    status: Status
+    closed_at: datetime | None
+    snoozed_until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class NewConversation:
     """A conversation to be opened, its inbox row with it."""
 
@@ -171,40 +184,6 @@ async def wake(tx: Tx, ids: Sequence[ConversationId]) -> None:
     )
 
 
-async def close(tx: Tx, id_: ConversationId, *, at: datetime) -> None:
-    await tx.run(
-        """
-        WITH closed AS (
-            UPDATE conversations.conversation
-               SET status = 'closed', closed_at = %(at)s, snoozed_until = NULL
-             WHERE id = %(id)s
-            RETURNING id
-        )
-        UPDATE conversations.inbox_row SET status = 'closed', unread = 0, waiting_since = NULL
-          FROM closed
-         WHERE conversation_id = closed.id
-        """,
-        {"id": id_, "at": at},
-    )
-
-
-async def snooze(tx: Tx, id_: ConversationId, *, until: datetime) -> None:
-    await tx.run(
-        """
-        WITH snoozed AS (
-            UPDATE conversations.conversation
-               SET status = 'snoozed', snoozed_until = %(until)s, closed_at = NULL
-             WHERE id = %(id)s
-            RETURNING id
-        )
-        UPDATE conversations.inbox_row SET status = 'snoozed'
-          FROM snoozed
-         WHERE conversation_id = snoozed.id
-        """,
-        {"id": id_, "until": until},
-    )
-
-
 async def wake_due(tx: Tx, *, now: datetime, limit: int) -> list[tuple[ConversationId, BrandId, IdentifierId]]:
     """Open snoozed conversations whose time has come; return them.
 
@@ -238,24 +217,38 @@ async def wake_due(tx: Tx, *, now: datetime, limit: int) -> list[tuple[Conversat
     return [(row[0], row[1], row[2]) for row in rows]
 
 
-async def assign(tx: Tx, id_: ConversationId, *, assignee_id: AgentId | None, team_id: TeamId | None) -> None:
-    await tx.run(
-        "UPDATE conversations.inbox_row SET assignee_id = %s, team_id = %s WHERE conversation_id = %s",
-        (assignee_id, team_id, id_),
-    )
-
-
-async def describe(tx: Tx, id_: ConversationId, *, subject: str, priority: int) -> None:
+async def write_settings(tx: Tx, id_: ConversationId, settings: Settings) -> None:
+    """Write how a conversation is set, in both of its rows; closing it leaves nothing unread or waiting."""
     await tx.run(
         """
-        WITH described AS (
-            UPDATE conversations.conversation SET subject = %(subject)s WHERE id = %(id)s RETURNING id
+        WITH changed AS (
+            UPDATE conversations.conversation
+               SET subject = %(subject)s, status = %(status)s, closed_at = %(closed_at)s,
+                   snoozed_until = %(snoozed_until)s
+             WHERE id = %(id)s
+            RETURNING id
         )
-        UPDATE conversations.inbox_row SET priority = %(priority)s
-          FROM described
-         WHERE conversation_id = described.id
+        UPDATE conversations.inbox_row AS row
+           SET status        = %(status)s,
+               assignee_id   = %(assignee)s,
+               team_id       = %(team)s,
+               priority      = %(priority)s,
+               unread        = CASE WHEN %(status)s = 'closed' AND row.status <> 'closed' THEN 0 ELSE row.unread END,
+               waiting_since = CASE WHEN %(status)s = 'closed' AND row.status <> 'closed'
+                                    THEN NULL ELSE row.waiting_since END
+          FROM changed
+         WHERE conversation_id = changed.id
         """,
-        {"id": id_, "subject": subject, "priority": priority},
+        {
+            "id": id_,
+            "subject": settings.subject,
+            "status": settings.status,
+            "closed_at": settings.closed_at,
+            "snoozed_until": settings.snoozed_until,
+            "assignee": settings.assignee_id,
+            "team": settings.team_id,
+            "priority": settings.priority,
+        },
     )
 
 
