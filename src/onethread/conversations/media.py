@@ -69,7 +69,10 @@ class MediaFetcher:
         account = desk.accounts.get(wanted.account_id)
         channel = desk.channels.get(account.channel) if account is not None else None
         content = unpack(message.content) if message is not None else Content()
-        if message is None or wanted.position >= len(content.media):
+        if message is None:
+            return
+        if wanted.position >= len(content.media):
+            await self._give_up(wanted, message, "The message does not speak of it any more.")
             return
         if receipt is None or account is None or channel is None:
             await self._give_up(wanted, message, "What it came in is not there any more.")
@@ -77,8 +80,10 @@ class MediaFetcher:
         media = content.media[wanted.position]
         as_kept = Receipt(receipt.external_id, receipt.sender, receipt.body, receipt.form, receipt.received_at)
         try:
-            blob = await channel.fetch(as_kept, media, account)
-            await self._store(wanted, message, blob)
+            # Before the lease ends and somebody else begins: one file must not hold up all the others.
+            async with asyncio.timeout(_LEASE * 0.8):
+                blob = await channel.fetch(as_kept, media, account)
+                await self._store(wanted, message, blob)
         except Unreadable as unreadable:
             await self._give_up(wanted, message, unreadable.detail)
         except Unavailable:
@@ -86,7 +91,8 @@ class MediaFetcher:
         except Refused as refusal:
             await self._give_up(wanted, message, refusal.detail)
         except Exception as error:  # noqa: BLE001 - a door: a stranger's server may fail in any way
-            await self._later(wanted, message, f"{type(error).__name__}: {error}"[:500])
+            words = "".join(letter if letter.isprintable() else " " for letter in f"{type(error).__name__}: {error}")
+            await self._later(wanted, message, words[:500])
 
     async def _store(self, wanted: WantedMedia, message: MessagePlace, blob: Blob) -> None:
         kept = await self._files.put(blob.body)

@@ -17,7 +17,7 @@ from onethread.platform.db import Database, Tx
 from onethread.platform.events import store as log_store
 from onethread.platform.events.model import Event
 from onethread.platform.events.subscribers import Subscriber
-from onethread.platform.secrets import Secrets
+from onethread.platform.secrets import Secrets, Undecipherable
 from onethread.platform.webhooks import store
 from onethread.platform.webhooks.model import PING, Again, Answer, Dead, Delivered, Stopped, WebhookId, judge
 
@@ -127,6 +127,11 @@ class Sender:
     async def _attempt(self, one: store.Claimed, body: bytes) -> None:
         try:
             answer = await self._signed(one.url, (one.secret, one.old_secret), str(one.event_id), body)
+        except Undecipherable:
+            answer = Answer(None, "Its secret cannot be opened with our keys any more; give it a new one.")
+        except Exception as error:  # one webhook's trouble must not stop those of all the others
+            log.exception("webhooks.post_failed", webhook=str(one.webhook_id), error=type(error).__name__)
+            answer = Answer(None, f"It could not be posted ({type(error).__name__}).")
         finally:
             self._busy[one.webhook_id] -= 1
         verdict = judge(answer, attempts=one.attempts, chance=_chance())
