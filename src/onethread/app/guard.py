@@ -19,7 +19,7 @@ from onethread.kernel.errors import Invalid, Malformed, Refused, TooLarge
 log = structlog.get_logger(__name__)
 
 LARGEST_JSON: Final = 2 * 1024 * 1024  # bytes
-LARGEST_UPLOAD: Final = 64 * 1024 * 1024  # bytes; what a route allows itself may be less
+LARGEST_UPLOAD: Final = 50_000_000  # bytes, when nothing else is said
 _DEEPEST: Final = 64  # levels of JSON
 
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -41,11 +41,13 @@ Observe = Callable[[str, str, int, float], None]
 class Guard:
     """Wraps an application; everything that goes through it is answered, whatever happens inside.
 
-    `observe` hears method, route, status and seconds of every request.
+    `observe` hears method, route, status and seconds of every request; `largest_upload` (bytes) is for
+    bodies other than JSON.
     """
 
-    def __init__(self, app: ASGIApp, *, observe: Observe | None = None) -> None:
+    def __init__(self, app: ASGIApp, *, observe: Observe | None = None, largest_upload: int = LARGEST_UPLOAD) -> None:
         self._app = app
+        self._largest_upload = largest_upload
         self._observe = observe
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -58,7 +60,7 @@ class Guard:
         scope.setdefault("state", {})["request_id"] = request_id
         structlog.contextvars.bind_contextvars(request=request_id)
         try:
-            await self._app(scope, await _checked(scope, receive), answer)
+            await self._app(scope, await _checked(scope, receive, self._largest_upload), answer)
         except ClientDisconnect:
             pass  # nobody is there to be answered
         except Refused as refusal:
@@ -104,7 +106,7 @@ def _request_id(headers: Headers) -> str:
     return given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
 
 
-async def _checked(scope: Scope, receive: Receive) -> Receive:
+async def _checked(scope: Scope, receive: Receive, largest_upload: int) -> Receive:
     """Refuse what no route could take; return where the route reads its body from."""
     _check_text(scope.get("raw_path") or b"", "path")
     _check_text(scope.get("query_string") or b"", "query")
@@ -113,7 +115,7 @@ async def _checked(scope: Scope, receive: Receive) -> Receive:
         return receive
     media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
     is_json = media_type == "application/json" or media_type.endswith("+json")
-    limit = LARGEST_UPLOAD if media_type and not is_json else LARGEST_JSON
+    limit = largest_upload if media_type and not is_json else LARGEST_JSON
     if headers.get("content-length", "").isdecimal() and int(headers["content-length"]) > limit:
         raise _too_large(limit)
     if not is_json:
@@ -226,4 +228,4 @@ class _Limited:
 
 
 def _too_large(limit: int) -> TooLarge:
-    return TooLarge(f"The body may have {limit // 1024 // 1024} MiB at the most.", limit=limit)
+    return TooLarge(f"The body may have {limit:,} bytes at the most.", limit=limit)

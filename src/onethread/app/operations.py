@@ -84,7 +84,7 @@ async def _wait_for_some(house: Housed, actor: Actor, after: int, types: list[st
         page = await _page(house, actor, after, types, limit)
         if page.items:
             return page
-        await house.log.beyond(max(page.last, house.log.horizon))
+        await house.log.beyond(page.last)
 
 
 async def _page(house: Housed, actor: Actor, after: int, types: list[str] | None, limit: int) -> EventPage:

@@ -139,9 +139,15 @@ class Screen:
         if frame.seq is not None and frame.seq <= self._has:
             return None  # another process, a little ahead of us, has told it already
         row = frame.data.get("conversation")
-        if not isinstance(row, Mapping) or _may_see(self.actor, row):
+        if isinstance(row, Mapping) and not _may_see(self.actor, row):
+            return frame_text(frame.seq, "gone", {"conversation_id": row.get("id")})
+        rows = frame.data.get("conversations")
+        if not isinstance(rows, list) or all(_may_see(self.actor, one) for one in rows):
             return frame.text
-        return frame_text(frame.seq, "gone", {"conversation_id": row.get("id")})
+        # Of several rows each agent hears of their own.
+        theirs = [one for one in rows if _may_see(self.actor, one)]
+        gone = [one["id"] for one in rows if one not in theirs]
+        return frame_text(frame.seq, frame.type, {**frame.data, "conversations": theirs, "gone": gone})
 
     # ------------------------------------------------------------ what passes
 
@@ -192,7 +198,7 @@ def _parts(topic: str) -> tuple[str, UUID | None]:
 
 def _may_watch(actor: Actor, kind: str, id_: UUID | None, conversations: frozenset[UUID]) -> bool:
     if kind == "organisation":
-        return id_ is None and actor.brands is None and actor.teams is None
+        return id_ is None and actor.teams is None
     if id_ is None or not actor.may("conversations.read"):
         return False
     match kind:

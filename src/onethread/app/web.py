@@ -13,7 +13,7 @@ import onethread
 from onethread.access import api as access
 from onethread.app import health, live, media, operations, uploads
 from onethread.app.build import House
-from onethread.app.guard import Guard
+from onethread.app.guard import LARGEST_UPLOAD, Guard
 from onethread.app.problems import MEDIA_TYPE, Problem, speak_problems
 from onethread.app.repeats import Repeats
 from onethread.app.unsubscribe import UnsubscribeDoor
@@ -49,7 +49,7 @@ class Site:
         self._channels: Mapping[str, ASGIApp] = {
             name: channel.web(house.ports) for name, channel in house.channels.items() if isinstance(channel, ServesWeb)
         }
-        self._api = make_api(docs=house.settings.api_docs)
+        self._api = make_api(docs=house.settings.api_docs, largest_upload=house.settings.files_max_mb * 1_000_000)
         self._api.state.house = house
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -69,7 +69,7 @@ class Site:
         await app(scope, receive, send)
 
 
-def make_api(*, docs: bool = False) -> FastAPI:
+def make_api(*, docs: bool = False, largest_upload: int = LARGEST_UPLOAD) -> FastAPI:
     """Return the API without a house: enough to describe it; `app.state.house` must be set to serve it."""
     app = Api(
         title="Onethread",
@@ -80,7 +80,7 @@ def make_api(*, docs: bool = False) -> FastAPI:
         redoc_url=None,
         separate_input_output_schemas=False,
         redirect_slashes=False,
-        middleware=[Middleware(Guard, observe=health.observe), Middleware(Repeats)],
+        middleware=[Middleware(Guard, observe=health.observe, largest_upload=largest_upload), Middleware(Repeats)],
     )
     speak_problems(app)
     app.include_router(health.router())

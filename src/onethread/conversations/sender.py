@@ -78,10 +78,10 @@ class Sender:
         """Tell whether something is on its way or not written down yet."""
         return bool(self._under_way or self._results)
 
-    async def drain(self) -> None:
-        """Wait for what is on its way and write down what became of it."""
+    async def drain(self, *, seconds: float = 8.0) -> None:
+        """Wait so long for what is on its way and write down what became of it."""
         if self._under_way:
-            await asyncio.wait(set(self._under_way), timeout=8.0)
+            await asyncio.wait(set(self._under_way), timeout=seconds)
         if self._results:
             await self._write_results()
 
@@ -350,4 +350,5 @@ async def _stop_sending(tx: Tx, moved: Sequence[Moved], results: Sequence[tuple[
         reason, now = final[one.id], utc_now()
         if await message_store.suppress(tx, one.identifier_id, one.channel, "all", reason, at=now):
             fact = AddressSuppressed("all", reason)
-            await events.append(tx, [EventDraft(fact, now, BY_SYSTEM, one.identifier_id, one.conversation_id)])
+            draft = EventDraft(fact, now, BY_SYSTEM, one.identifier_id, one.conversation_id, one.brand_id)
+            await events.append(tx, [draft])
