@@ -28,4 +28,5 @@ class Identifier:
     scope: str = ""
 
     def __str__(self) -> str:
-        return f"{self.kind}:{self.value}"
+        """Write it in the form it is read in again: `email:ana@example.com`, `visitor@<scope>:4f1c…`."""
+        return f"{self.kind}@{self.scope}:{self.value}" if self.scope else f"{self.kind}:{self.value}"

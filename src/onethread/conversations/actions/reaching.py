@@ -9,6 +9,7 @@ from onethread.conversations.model import Address, CannotSend, Purpose, Reach, r
 from onethread.conversations.queries import addresses as queries
 from onethread.conversations.queries.addresses import Desired, Known
 from onethread.conversations.receiving.batch import Desk
+from onethread.kernel.identifier import Identifier
 from onethread.kernel.ids import AccountId, BrandId, CustomerId, IdentifierId
 from onethread.platform.db import Tx
 
@@ -40,7 +41,7 @@ async def ways_to(
         for account in _accounts(desk, identifier, brand_id):
             address = Address(
                 identifier_id=identifier.id,
-                identifier=f"{identifier.kind}:{identifier.value}",
+                identifier=str(Identifier(identifier.kind, identifier.value, identifier.scope)),
                 account_id=account.id,
                 channel=account.channel,
                 last_heard_at=identifier.heard_at if identifier.heard_account_id == account.id else None,

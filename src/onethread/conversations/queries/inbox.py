@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Final, LiteralString
 
 from onethread.conversations.model import COUNT_CAP, Direction, Status
+from onethread.kernel.identifier import Identifier
 from onethread.kernel.ids import (
     AccountId,
     AgentId,
@@ -49,7 +50,7 @@ class InboxRow:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """Which conversations somebody looks at. `unassigned` looks for those without an assignee.
+    """Which conversations somebody looks at. `unassigned`: without an assignee; `no_team`: without a team.
 
     `brands`, `teams` and `own` are the looker's limits: with teams, only those and their own.
     """
@@ -58,6 +59,7 @@ class View:
     assignee_id: AgentId | None = None
     unassigned: bool = False
     team_id: TeamId | None = None
+    no_team: bool = False
     brand_id: BrandId | None = None
     customer_id: CustomerId | None = None
     brands: Sequence[BrandId] | None = None
@@ -68,7 +70,8 @@ class View:
 _COLUMNS: Final[LiteralString] = """
        conversation.id, conversation.number, row.brand_id, identifier.customer_id,
        coalesce(customer.name, identifier.name) AS customer_name,
-       identifier.kind || ':' || identifier.value AS identifier,
+       identifier.kind || CASE identifier.scope WHEN '' THEN '' ELSE '@' || identifier.scope END
+                       || ':' || identifier.value AS identifier,
        conversation.subject, row.status, row.assignee_id, row.team_id, row.priority, row.unread,
        row.waiting_since, conversation.snoozed_until, conversation.opened_at, conversation.closed_at,
        row.last_message_at, row.last_text, row.last_direction, row.last_channel, row.last_seq,
@@ -81,34 +84,22 @@ _JOINS: Final[LiteralString] = """
   JOIN customers.customer         ON customer.id = identifier.customer_id
 """
 
-_LIMITS: Final[LiteralString] = """
-       (%(brands)s::uuid[] IS NULL OR row.brand_id = ANY (%(brands)s::uuid[]))
-   AND (%(teams)s::uuid[] IS NULL OR row.team_id = ANY (%(teams)s::uuid[]) OR row.assignee_id = %(own)s::uuid)
-   AND (%(brand)s::uuid IS NULL OR row.brand_id = %(brand)s::uuid)
-"""
+Place = tuple[datetime, ConversationId]
 
 
-async def page(tx: Tx, view: View, *, before: tuple[datetime, ConversationId] | None, limit: int) -> list[InboxRow]:
+async def page(tx: Tx, view: View, *, before: Place | None, limit: int) -> list[InboxRow]:
     """Return a page of the inbox, the latest message first: one walk along one index."""
     return await tx.all(
         InboxRow,
         "SELECT "
         + _COLUMNS
         + "  FROM (SELECT * FROM conversations.inbox_row AS row WHERE "
-        + _where(view)
-        + """
-            AND (%(at)s::timestamptz IS NULL OR (last_message_at, conversation_id) < (%(at)s, %(id)s::uuid))
-          ORDER BY last_message_at DESC, conversation_id DESC
-          LIMIT %(limit)s) AS row
-        """
+        + _where(view, before)
+        + _FIRST
+        + ") AS row"
         + _JOINS
-        + " ORDER BY row.last_message_at DESC, row.conversation_id DESC",
-        {
-            **_params(view),
-            "at": before[0] if before else None,
-            "id": before[1] if before else None,
-            "limit": limit,
-        },
+        + _LATEST_FIRST,
+        {**_params(view, before), "limit": limit},
     )
 
 
@@ -125,38 +116,72 @@ async def rows(tx: Tx, ids: Sequence[ConversationId]) -> list[InboxRow]:
     )
 
 
+async def rows_of_customers(tx: Tx, ids: Sequence[CustomerId], *, limit: int) -> list[InboxRow]:
+    """Return the inbox lines of these customers, the latest message first."""
+    return await tx.all(
+        InboxRow,
+        "SELECT "
+        + _COLUMNS
+        + "  FROM conversations.inbox_row AS row "
+        + _JOINS
+        + """
+         WHERE identifier.customer_id = ANY (%s::uuid[])
+         ORDER BY row.last_message_at DESC, row.conversation_id DESC
+         LIMIT %s
+        """,
+        (list(ids), limit),
+    )
+
+
 async def count(tx: Tx, view: View) -> int:
     """Return how many there are, COUNT_CAP + 1 at the most: a list never counts further."""
     value = await tx.value(
         "SELECT count(*) FROM (SELECT FROM conversations.inbox_row AS row WHERE "
-        + _where(view)
+        + _where(view, None)
         + " LIMIT %(cap)s) AS capped",
-        {**_params(view), "cap": COUNT_CAP + 1},
+        {**_params(view, None), "cap": COUNT_CAP + 1},
     )
     return int(value)
 
 
-async def matching(tx: Tx, view: View, *, words: str, number: int | None, limit: int) -> list[InboxRow]:
-    """Return conversations in which the words occur: in a message, a name, an address or a subject."""
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """What a search looks for: words, and what they may be besides (a conversation's number, identifiers)."""
+
+    words: str
+    number: int | None = None
+    identifiers: Sequence[Identifier] = ()
+
+
+async def matching(tx: Tx, view: View, sought: Sought, *, before: Place | None, limit: int) -> list[InboxRow]:
+    """Return a page of the conversations of a view in which something occurs, the latest message first.
+
+    It occurs in a message or its subject, or the customer has the name or the identifier.
+    """
+    # The hits are found through their own indexes (OFFSET 0 keeps it so), then cut to the view, then to the page.
     return await tx.all(
         InboxRow,
         """
-        WITH hits AS (
-            (SELECT conversation_id
-               FROM (SELECT conversation_id, at
-                       FROM conversations.found
-                      WHERE found.words LIKE %(like)s
-                     OFFSET 0) AS fetched
-              ORDER BY at DESC
-              LIMIT 2000)
-            UNION
-            (SELECT conversation.id
+        WITH named AS MATERIALIZED (
+            (SELECT customer_id FROM customers.identifier WHERE name ILIKE %(like)s)
+             UNION
+            (SELECT customer_id FROM customers.identifier WHERE value LIKE %(prefix)s)
+             UNION
+            (SELECT customer_id
                FROM customers.identifier
-               JOIN conversations.conversation ON conversation.identifier_id = identifier.id
-              WHERE identifier.name ILIKE %(like)s OR identifier.value LIKE %(prefix)s
-              LIMIT 500)
-            UNION
-            (SELECT id FROM conversations.conversation WHERE number = %(number)s)
+               JOIN unnest(%(kinds)s::text[], %(scopes)s::text[], %(values)s::text[]) AS given (kind, scope, value)
+                 ON identifier.value = given.value AND identifier.kind = given.kind
+                AND given.scope IN ('', identifier.scope))
+        ), hits AS MATERIALIZED (
+            (SELECT conversation_id
+               FROM (SELECT conversation_id FROM conversations.found WHERE found.words LIKE %(like)s OFFSET 0) AS said)
+             UNION
+            (SELECT conversation.id
+               FROM named
+               JOIN customers.identifier       ON identifier.customer_id = named.customer_id
+               JOIN conversations.conversation ON conversation.identifier_id = identifier.id)
+             UNION
+            (SELECT coalesce(joined_into, id) FROM conversations.conversation WHERE number = %(number)s)
         )
         SELECT """
         + _COLUMNS
@@ -164,18 +189,19 @@ async def matching(tx: Tx, view: View, *, words: str, number: int | None, limit:
           FROM (SELECT row.*
                   FROM conversations.inbox_row AS row
                  WHERE conversation_id IN (SELECT conversation_id FROM hits) AND """
-        + _where(view)
-        + """
-                 ORDER BY last_message_at DESC, conversation_id DESC
-                 LIMIT %(limit)s) AS row
-        """
+        + _where(view, before)
+        + _FIRST
+        + ") AS row"
         + _JOINS
-        + " ORDER BY row.last_message_at DESC, row.conversation_id DESC",
+        + _LATEST_FIRST,
         {
-            **_params(view),
-            "like": "%" + _literally(words) + "%",
-            "prefix": _literally(words) + "%",
-            "number": number,
+            **_params(view, before),
+            "like": "%" + _literally(sought.words) + "%",
+            "prefix": _literally(sought.words) + "%",
+            "number": sought.number,
+            "kinds": [one.kind for one in sought.identifiers],
+            "scopes": [one.scope for one in sought.identifiers],
+            "values": [one.value for one in sought.identifiers],
             "limit": limit,
         },
     )
@@ -185,24 +211,47 @@ def _literally(words: str) -> str:
     return words.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
 
-def _where(view: View) -> LiteralString:
+_FIRST: Final[LiteralString] = """
+                 ORDER BY row.last_message_at DESC, row.conversation_id DESC
+                 LIMIT %(limit)s"""
+
+_LATEST_FIRST: Final[LiteralString] = " ORDER BY row.last_message_at DESC, row.conversation_id DESC"
+
+
+def _where(view: View, before: Place | None) -> LiteralString:
     """Only the conditions that are asked for, so that each view is a range of its own index."""
-    conditions: LiteralString = _LIMITS
+    conditions: LiteralString = "true"
     if view.status is not None:
         conditions += " AND row.status = %(status)s"
     if view.unassigned:
         conditions += " AND row.assignee_id IS NULL"
     elif view.assignee_id is not None:
         conditions += " AND row.assignee_id = %(assignee)s"
-    if view.team_id is not None:
+    if view.no_team:
+        conditions += " AND row.team_id IS NULL"
+    elif view.team_id is not None:
         conditions += " AND row.team_id = %(team)s"
+    if view.brand_id is not None:
+        conditions += " AND row.brand_id = %(brand)s"
+    if view.brands is not None:
+        conditions += " AND row.brand_id = ANY (%(brands)s::uuid[])"
+    if view.teams is not None:
+        conditions += " AND (row.team_id = ANY (%(teams)s::uuid[]) OR row.assignee_id = %(own)s::uuid)"
     if view.customer_id is not None:
-        conditions += """ AND row.identifier_id IN (SELECT id FROM customers.identifier
-                                                     WHERE customer_id = %(customer)s)"""
+        # As an array it is looked up once and first: a customer has few conversations.
+        conditions += """
+                   AND row.conversation_id = ANY (ARRAY(
+                       SELECT conversation.id
+                         FROM customers.identifier
+                         JOIN conversations.conversation ON conversation.identifier_id = identifier.id
+                        WHERE identifier.customer_id = %(customer)s AND conversation.joined_into IS NULL))"""
+    if before is not None:
+        conditions += " AND (row.last_message_at, row.conversation_id) < (%(at)s, %(id)s::uuid)"
     return conditions
 
 
-def _params(view: View) -> Mapping[str, object]:
+def _params(view: View, before: Place | None) -> Mapping[str, object]:
+    at, id_ = before or (None, None)
     return {
         "status": view.status,
         "assignee": view.assignee_id,
@@ -212,4 +261,6 @@ def _params(view: View) -> Mapping[str, object]:
         "brands": None if view.brands is None else list(view.brands),
         "teams": None if view.teams is None else list(view.teams),
         "own": view.own,
+        "at": at,
+        "id": id_,
     }
