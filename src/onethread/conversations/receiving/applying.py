@@ -8,7 +8,7 @@ from typing import Final
 from onethread.channels.model import KeptReceipt, Settled
 from onethread.conversations.receiving.acts import TOO_EARLY, apply_acts
 from onethread.conversations.receiving.batch import Batch, Desk, sort_out
-from onethread.conversations.receiving.placing import People, place
+from onethread.conversations.receiving.placing import CustomersMoved, People, place
 from onethread.conversations.receiving.proving import Proof, prove
 from onethread.customers import actions as customers
 from onethread.customers.model import Sighting
@@ -28,7 +28,9 @@ async def apply_batch(tx: Tx, desk: Desk, receipts: Sequence[KeptReceipt], now: 
     people = await _recognise(tx, batch.sightings)
     proof = await prove(tx, desk, batch, people, now)
     if proof.evidence:
-        await customers.assert_evidence(tx, proof.evidence)
+        asserted = await customers.assert_evidence(tx, proof.evidence)
+        if asserted.epoch_of and len(receipts) > 1:
+            raise CustomersMoved  # somebody else signed in on a browser: what was said before is not theirs
         people = await _recognise(tx, batch.sightings)
     events = await _apply(tx, desk, batch, people, proof, now)
     await log.append(tx, events)

@@ -107,7 +107,8 @@ async def _by_token(
             continue
         proof.answered[message.receipt.seq] = conversation
         person = people[message.sender]
-        if person.customer_id != conversation.customer_id:
+        # A robot (an absence notice) answers for whomever the mailbox belongs to.
+        if person.customer_id != conversation.customer_id and not message.came.automatic:
             unproven.append((message, person.identifier_id, conversation))
     if not unproven:
         return
