@@ -105,3 +105,13 @@ async def test_a_file_an_edit_took_away_is_asked_for_no_more(database: Database,
     await world.hear(Call("e1", "ana", "edit", text="Never mind", target="m1"))
     await MediaFetcher(database, world.desks, Files.at(database, tmp_path)).step()
     assert await world.value("SELECT state FROM conversations.media") == "failed"
+
+
+async def test_an_account_whose_secrets_cannot_be_opened_stops_no_other(database: Database) -> None:
+    world = await World.open(database, TinCan("lost"), TinCan("well"))
+    sealed = Secrets.from_text(new_key()).encrypt(b"{}", purpose="channels.account")
+    await world.value("UPDATE channels.account SET secrets = %s WHERE channel = 'lost' RETURNING 1", sealed)
+    world.accounts.forget()
+    assert [account.channel for account in await world.accounts.all()] == ["well"]
+    await world.hear(Call("m1", "ana", text="Hello"), over="well")
+    assert [row.last_text for row in await world.inbox()] == ["Hello"]

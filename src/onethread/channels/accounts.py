@@ -6,13 +6,16 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
+import structlog
 
 from onethread.channels import queries
 from onethread.channels.contract import Account
 from onethread.channels.queries import AccountRow
 from onethread.kernel.ids import AccountId
 from onethread.platform.db import Database
-from onethread.platform.secrets import Secrets
+from onethread.platform.secrets import Secrets, Undecipherable
+
+log = structlog.get_logger(__name__)
 
 _FRESH: Final = 2.0  # seconds an account may be out of date in another process
 _UNKNOWN: Final = 0.25  # seconds between looks for accounts that nobody here has heard of
@@ -81,11 +84,19 @@ class Accounts:
         try:
             async with self._database.transaction() as tx:
                 rows = await queries.accounts(tx)
-            self._by_id = {row.id: opened(row, self._secrets) for row in rows}
+            self._by_id = {account.id: account for row in rows if (account := self._opened(row)) is not None}
             # What was changed while we read is not in it.
             self._read_at = began if forgotten == self._forgotten else float("-inf")
         finally:
             self._reading = None
+
+    def _opened(self, row: AccountRow) -> Account | None:
+        """Return the account, None when our key for its secrets was lost: the others go on without it."""
+        try:
+            return opened(row, self._secrets)
+        except Undecipherable:
+            log.error("accounts.undecipherable", account=str(row.id), channel=row.channel)
+            return None
 
 
 def opened(row: AccountRow, secrets: Secrets) -> Account:
