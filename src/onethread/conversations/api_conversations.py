@@ -29,7 +29,7 @@ from onethread.conversations.queries.inbox import InboxRow, Sought, View
 from onethread.conversations.queries.messages import SharedDraft
 from onethread.conversations.shown import ContentShown
 from onethread.customers.queries import parse_identifier
-from onethread.kernel.errors import Invalid, NotFound
+from onethread.kernel.errors import Invalid
 from onethread.kernel.identifier import Identifier
 from onethread.kernel.ids import (
     AccountId,
@@ -79,7 +79,7 @@ class ReadBody(Body):
 
 
 class DraftBody(ContentBody):
-    """`version` is the one you have seen, 0 when there was none."""
+    """`version` is the one you have seen, 0 when there was none. Versions only grow."""
 
     version: Seq
 
@@ -87,7 +87,6 @@ class DraftBody(ContentBody):
 class DraftShown(Body):
     version: int
     content: ContentShown
-    author_id: AgentId | None = None
 
 
 class JoinBody(Body):
@@ -223,7 +222,7 @@ async def list_ways(request: Request, actor: Acting, conversation_id: Conversati
     openapi_extra=needs("conversations.read"),
 )
 async def read_conversation(request: Request, actor: Acting, conversation_id: ConversationId, body: ReadBody) -> None:
-    """Note that you have read the messages up to a place."""
+    """Note that you, an agent, have read up to a place. Who may not answer keeps a mark of their own only."""
     house = house_of(request)
     async with house.database.transaction() as tx:
         await actions.mark_read(tx, actor, conversation_id, upto=body.upto, now=house.clock())
@@ -233,13 +232,10 @@ async def read_conversation(request: Request, actor: Acting, conversation_id: Co
     "/conversations/{conversation_id}/draft", operation_id="get_draft", openapi_extra=needs("conversations.read")
 )
 async def get_draft(request: Request, actor: Acting, conversation_id: ConversationId) -> SharedDraft:
-    """Show the draft colleagues share. There is none: 404."""
+    """Show the draft colleagues share; version 0 when there never was one."""
     async with house_of(request).database.transaction() as tx:
         row = await look(tx, actor, conversation_id)
-        draft = await messages.draft(tx, row.id)
-    if draft is None:
-        raise NotFound("There is no draft.")
-    return draft
+        return await messages.draft(tx, row.id)
 
 
 @routes.put(

@@ -135,9 +135,10 @@ class ConversationRead:
 
 @dataclass(frozen=True, slots=True)
 class DraftChanged:
-    """The shared draft has a new version; version 0 means it is gone."""
+    """The shared draft has a new version. `empty`: it was sent or thrown away."""
 
     version: int
+    empty: bool = False
 
 
 @dataclass(frozen=True, slots=True)

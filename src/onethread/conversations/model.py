@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, Literal, cast
+from uuid import UUID
 
 import msgspec
 
@@ -22,7 +23,6 @@ from onethread.conversations.shown import ContentShown
 from onethread.kernel.errors import Invalid, Refused
 from onethread.kernel.ids import (
     AccountId,
-    AgentId,
     BrandId,
     ConversationId,
     IdentifierId,
@@ -32,6 +32,7 @@ from onethread.kernel.ids import (
 Status = Literal["open", "snoozed", "closed"]
 Direction = Literal["in", "out", "note"]
 Purpose = Literal["service", "marketing"]
+AuthorKind = Literal["customer", "agent", "key", "bot", "system"]
 DeliveryStatus = Literal["queued", "sending", "unknown", "sent", "delivered", "read", "failed", "cancelled"]
 
 PREVIEW: Final = 160  # characters of the last message that a list shows
@@ -309,7 +310,8 @@ class MessageDraft:
     channel: str | None = None
     account_id: AccountId | None = None
     identifier_id: IdentifierId | None = None
-    author_id: AgentId | None = None
+    author_kind: AuthorKind = "customer"
+    author_id: UUID | None = None
     author_name: str | None = None
     external_id: str | None = None
     answers_id: MessageId | None = None

@@ -62,7 +62,7 @@ class DeliveryShown(TypedDict):
 
 
 class ReactionShown(TypedDict):
-    by_kind: Literal["customer", "agent"]
+    by_kind: Literal["customer", "agent", "key", "bot", "system"]
     by_id: str
     emoji: str
     at: str

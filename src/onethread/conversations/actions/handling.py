@@ -23,7 +23,7 @@ from onethread.conversations.store import conversations as store
 from onethread.conversations.store import deliveries as delivery_store
 from onethread.conversations.store import messages as message_store
 from onethread.conversations.store.conversations import Locked, NewConversation
-from onethread.kernel.errors import Conflict, Invalid, NotFound
+from onethread.kernel.errors import Conflict, Invalid, NotAllowed, NotFound
 from onethread.kernel.ids import (
     ConversationId,
     DeliveryId,
@@ -56,11 +56,18 @@ async def wake_due(tx: Tx, now: datetime, *, limit: int = 200) -> int:
 
 
 async def mark_read(tx: Tx, actor: Actor, conversation_id: ConversationId, *, upto: int, now: datetime) -> None:
-    """Note that the actor has read the messages up to `upto` (their place in the conversation)."""
+    """Note that an agent has read the messages up to `upto` (their place in the conversation).
+
+    Nothing is unread for the team any more once somebody has read it who could answer; whoever may only look
+    keeps a mark of their own. Raises NotAllowed for a key: it reads for nobody.
+    """
+    if actor.agent_id is None:
+        raise NotAllowed("Only an agent can have read something: a key reads for nobody.")
     row = await visit(tx, actor, conversation_id)
     upto = min(upto, row.last_seq)
-    if await store.mark_read(tx, row.conversation_id, actor.agent_id, upto=upto) and actor.id is not None:
-        await announce(tx, actor, row, ConversationRead(actor.id, upto), now)
+    serves = actor.may("conversations.reply") or actor.may("conversations.handle")
+    if await store.mark_read(tx, row.conversation_id, actor.agent_id, upto=upto, for_all=serves):
+        await announce(tx, actor, row, ConversationRead(actor.agent_id, upto), now)
 
 
 async def join(
@@ -83,7 +90,7 @@ async def join(
     if source.status == "open" and target.status != "open":
         await store.wake(tx, [target.conversation_id])
         await announce(tx, actor, target, ConversationReopened("An open conversation was joined into it."), now)
-    await message_store.drop_draft(tx, source.conversation_id)
+    await message_store.empty_draft(tx, source.conversation_id)
     await announce(tx, actor, source, ConversationsJoined(target.conversation_id), now)
     return target.conversation_id
 
@@ -126,21 +133,15 @@ async def save_draft(
 ) -> int:
     """Save the draft colleagues share, over the version one has seen (0 for none); return its new version.
 
-    Raises Conflict when somebody else was quicker: load it and look.
+    Empty content throws it away. Raises Conflict when somebody else was quicker: load it and look.
     """
     actor.require("conversations.reply")
     row = await visit(tx, actor, conversation_id)
-    if not (content.text or content.media or content.html):
-        await message_store.drop_draft(tx, row.conversation_id)
-        version = 0
-    else:
-        saved = await message_store.save_draft(
-            tx, row.conversation_id, pack(content), author_id=actor.agent_id, seen=seen
-        )
-        if saved is None:
-            raise Conflict("Somebody else changed this draft meanwhile.", field="version")
-        version = saved
-    await announce(tx, actor, row, DraftChanged(version), now)
+    packed = pack(content)
+    version = await message_store.save_draft(tx, row.conversation_id, packed, by=actor.by, seen=seen)
+    if version is None:
+        raise Conflict("Somebody else changed this draft meanwhile.", field="version")
+    await announce(tx, actor, row, DraftChanged(version, empty=not packed), now)
     return version
 
 

@@ -220,7 +220,7 @@ async def react(tx: Tx, actor: Actor, desk: Desk, message_id: MessageId, emoji: 
     if actor.id is None:
         raise Invalid("Only somebody in person can react.")
     _, row, way = await _carried(tx, actor, desk, message_id, "reaction")
-    await message_store.set_reaction(tx, message_id, by_kind="agent", by_id=actor.id, emoji=emoji, at=now)
+    await message_store.set_reaction(tx, message_id, by_kind=actor.kind, by_id=actor.id, emoji=emoji, at=now)
     await delivery_store.insert_deliveries(tx, [replace(_act(message_id, way, now, "reaction"), emoji=emoji)])
     tx.ring(BELL)
     await announce(tx, actor, row, ReactionChanged(message_id, emoji), now)
@@ -285,8 +285,8 @@ async def _write(tx: Tx, actor: Actor, row: Locked, way: Way, say: Say, now: dat
         await conversation_store.wake(tx, [row.conversation_id])
         await announce(tx, actor, row, ConversationReopened("We wrote in it."), now)
     await conversation_store.write_heard(tx, [_heard(row, draft, unread=0, waiting=None)])
-    if await message_store.drop_draft(tx, row.conversation_id):
-        await announce(tx, actor, row, DraftChanged(0), now)
+    if (version := await message_store.empty_draft(tx, row.conversation_id)) is not None:
+        await announce(tx, actor, row, DraftChanged(version, empty=True), now)
     sent = EventDraft(
         MessageSent(draft.id, draft.seq),
         occurred_at=now,
@@ -312,7 +312,8 @@ def _draft(actor: Actor, row: Locked, say: Say, now: datetime, *, direction: str
         channel=way.account.channel if way else None,
         account_id=way.account.id if way else None,
         identifier_id=way.identifier.id if way else None,
-        author_id=AgentId(actor.id) if actor.id is not None else None,
+        author_kind=actor.kind,
+        author_id=actor.id,
         # A machine's name is ours to know: the customer hears the brand.
         author_name=actor.name if actor.agent_id is not None else None,
         answers_id=say.answers,

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, LiteralString
+from uuid import UUID
 
-from onethread.conversations.model import Direction, Purpose
+from onethread.conversations.model import AuthorKind, Direction, Purpose
 from onethread.conversations.shown import ContentShown, DeliveryShown, ReactionSeen, ReactionShown
 from onethread.kernel.ids import (
     AccountId,
-    AgentId,
     ConversationId,
     IdentifierId,
     MessageId,
@@ -29,7 +29,8 @@ class MessageLine:
     account_id: AccountId | None
     identifier_id: IdentifierId | None
     identifier: str | None
-    author_id: AgentId | None
+    author_kind: AuthorKind
+    author_id: UUID | None
     author_name: str | None
     at: datetime
     recorded_at: datetime
@@ -50,8 +51,9 @@ class MessageLine:
 _LINE: Final[LiteralString] = """
         SELECT message.id, message.conversation_id, message.seq, message.direction, message.channel,
                message.account_id, message.identifier_id,
-               identifier.kind || ':' || identifier.value AS identifier,
-               message.author_id, coalesce(message.author_name,
+               identifier.kind || CASE identifier.scope WHEN '' THEN '' ELSE '@' || identifier.scope END
+                               || ':' || identifier.value AS identifier,
+               message.author_kind, message.author_id, coalesce(message.author_name,
                         CASE WHEN message.direction = 'in' THEN identifier.name END) AS author_name,
                message.at, message.recorded_at, message.content, message.answers_id, message.purpose,
                message.trust,
@@ -65,13 +67,16 @@ _LINE: Final[LiteralString] = """
                SELECT jsonb_agg(jsonb_build_object(
                           'id', delivery.id, 'hop', hop, 'act', act, 'channel', delivery.channel,
                           'account_id', delivery.account_id, 'status', status, 'reason', reason,
-                          'attempts', attempts, 'repeated', repeated, 'due_at', due_at,
-                          'changed_at', changed_at) ORDER BY delivery.id) AS deliveries
+                          'attempts', attempts, 'repeated', repeated,
+                          'due_at', to_char(due_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+                          'changed_at', to_char(changed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))
+                          ORDER BY delivery.id) AS deliveries
                  FROM conversations.delivery
                 WHERE delivery.message_id = message.id) AS sent ON message.direction = 'out'
           LEFT JOIN LATERAL (
                SELECT jsonb_agg(jsonb_build_object(
-                          'by_kind', by_kind, 'by_id', by_id, 'emoji', emoji, 'at', at) ORDER BY at) AS reactions
+                          'by_kind', by_kind, 'by_id', by_id, 'emoji', emoji,
+                          'at', to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')) ORDER BY at) AS reactions
                  FROM conversations.reaction
                 WHERE reaction.message_id = message.id) AS felt ON true
 """
@@ -154,7 +159,9 @@ async def visitor_messages(
                                 AND delivery.account_id = message.account_id
                               ORDER BY delivery.id
                               LIMIT 1) AS way ON message.direction = 'out'
-          LEFT JOIN LATERAL (SELECT jsonb_agg(jsonb_build_object('by', by_kind, 'emoji', emoji) ORDER BY at)
+          LEFT JOIN LATERAL (SELECT jsonb_agg(jsonb_build_object(
+                                         'by', CASE by_kind WHEN 'customer' THEN 'customer' ELSE 'agent' END,
+                                         'emoji', emoji) ORDER BY at)
                                     AS reactions
                                FROM conversations.reaction
                               WHERE reaction.message_id = message.id) AS felt ON true
@@ -179,21 +186,26 @@ async def visitor_messages(
 
 @dataclass(frozen=True, slots=True)
 class SharedDraft:
-    """The draft colleagues share."""
+    """The draft colleagues share; version 0 when there never was one, empty when it was sent or emptied."""
 
     version: int
     content: ContentShown
-    author_id: AgentId | None
-    changed_at: datetime
+    author_kind: AuthorKind
+    author_id: UUID | None
+    changed_at: datetime | None
 
 
-async def draft(tx: Tx, conversation_id: ConversationId) -> SharedDraft | None:
-    return await tx.one(
+NO_DRAFT: Final = SharedDraft(0, {}, "system", None, None)
+
+
+async def draft(tx: Tx, conversation_id: ConversationId) -> SharedDraft:
+    found = await tx.one(
         SharedDraft,
         """
-        SELECT version, content, author_id, changed_at
+        SELECT version, content, author_kind, author_id, changed_at
           FROM conversations.draft
          WHERE conversation_id = %s
         """,
         (conversation_id,),
     )
+    return found or NO_DRAFT

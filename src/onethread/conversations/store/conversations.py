@@ -252,9 +252,9 @@ async def write_settings(tx: Tx, id_: ConversationId, settings: Settings) -> Non
     )
 
 
-async def mark_read(tx: Tx, id_: ConversationId, agent_id: AgentId | None, *, upto: int) -> bool:
-    """Note that an agent has read up to a message; tell whether that was news."""
-    news = await tx.value(
+async def mark_read(tx: Tx, id_: ConversationId, agent_id: AgentId, *, upto: int, for_all: bool) -> bool:
+    """Note that an agent has read up to a message, `for_all` of their colleagues; tell whether that was news."""
+    news = for_all and await tx.value(
         """
         UPDATE conversations.inbox_row SET unread = 0
          WHERE conversation_id = %s AND unread > 0 AND last_seq <= %s
@@ -262,8 +262,6 @@ async def mark_read(tx: Tx, id_: ConversationId, agent_id: AgentId | None, *, up
         """,
         (id_, upto),
     )
-    if agent_id is None:
-        return bool(news)
     moved = await tx.run(
         """
         INSERT INTO conversations.reading (conversation_id, agent_id, upto) VALUES (%s, %s, %s)

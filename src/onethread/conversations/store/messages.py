@@ -12,8 +12,9 @@ from psycopg.types.json import Jsonb
 from onethread.channels.contract import Content
 from onethread.conversations.model import MessageDraft, pack
 from onethread.conversations.shown import ContentShown
-from onethread.kernel.ids import AccountId, AgentId, ConversationId, IdentifierId, MessageId, new_id
+from onethread.kernel.ids import AccountId, ConversationId, IdentifierId, MessageId, new_id
 from onethread.platform.db import Tx
+from onethread.platform.events.model import By
 
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -22,17 +23,17 @@ async def insert_messages(tx: Tx, drafts: Sequence[MessageDraft]) -> None:
     await tx.run(
         """
         INSERT INTO conversations.message
-               (id, conversation_id, seq, direction, channel, account_id, identifier_id, author_id,
+               (id, conversation_id, seq, direction, channel, account_id, identifier_id, author_kind, author_id,
                 author_name, at, external_id, answers_id, purpose, content, trust, trust_reason,
                 automatic, receipt_seq, client_id)
-        SELECT id, conversation_id, seq, direction, channel, account_id, identifier_id, author_id,
+        SELECT id, conversation_id, seq, direction, channel, account_id, identifier_id, author_kind, author_id,
                author_name, at, external_id, answers_id, purpose, content::jsonb, trust, trust_reason,
                automatic, receipt_seq, client_id
           FROM unnest(%b::uuid[], %b::uuid[], %b::int[], %b::text[], %b::text[], %b::uuid[], %b::uuid[],
-                      %b::uuid[], %b::text[], %b::timestamptz[], %b::text[], %b::uuid[], %b::text[],
-                      %b::text[], %b::text[], %b::text[], %b::bool[], %b::bigint[], %b::text[])
+                      %b::text[], %b::uuid[], %b::text[], %b::timestamptz[], %b::text[], %b::uuid[],
+                      %b::text[], %b::text[], %b::text[], %b::text[], %b::bool[], %b::bigint[], %b::text[])
                AS given (id, conversation_id, seq, direction, channel, account_id, identifier_id,
-                         author_id, author_name, at, external_id, answers_id, purpose, content, trust,
+                         author_kind, author_id, author_name, at, external_id, answers_id, purpose, content, trust,
                          trust_reason, automatic, receipt_seq, client_id)
         """,
         (
@@ -43,6 +44,7 @@ async def insert_messages(tx: Tx, drafts: Sequence[MessageDraft]) -> None:
             [draft.channel for draft in drafts],
             [draft.account_id for draft in drafts],
             [draft.identifier_id for draft in drafts],
+            [draft.author_kind for draft in drafts],
             [draft.author_id for draft in drafts],
             [draft.author_name for draft in drafts],
             [draft.at for draft in drafts],
@@ -222,30 +224,44 @@ async def move_messages(
 
 
 async def save_draft(
-    tx: Tx, conversation_id: ConversationId, content: ContentShown, *, author_id: AgentId | None, seen: int
+    tx: Tx, conversation_id: ConversationId, content: ContentShown, *, by: By, seen: int
 ) -> int | None:
     """Save the shared draft over the version one has seen; return its new version, None if it moved on."""
     version: int | None = await tx.value(
         """
-        INSERT INTO conversations.draft (conversation_id, version, content, author_id)
-        SELECT %(id)s, 1, %(content)s, %(author)s WHERE %(seen)s = 0
+        INSERT INTO conversations.draft (conversation_id, version, content, author_kind, author_id)
+        VALUES (%(id)s, 1, %(content)s, %(author_kind)s, %(author)s)
             ON CONFLICT (conversation_id) DO NOTHING
         RETURNING version
         """
         if seen == 0
         else """
         UPDATE conversations.draft
-           SET version = version + 1, content = %(content)s, author_id = %(author)s, changed_at = now()
+           SET version = version + 1, content = %(content)s, author_kind = %(author_kind)s,
+               author_id = %(author)s, changed_at = now()
          WHERE conversation_id = %(id)s AND version = %(seen)s
         RETURNING version
         """,
-        {"id": conversation_id, "content": Jsonb(content), "author": author_id, "seen": seen},
+        {"id": conversation_id, "content": Jsonb(content), "author_kind": by.kind, "author": by.id, "seen": seen},
     )
     return version
 
 
-async def drop_draft(tx: Tx, conversation_id: ConversationId) -> bool:
-    return bool(await tx.run("DELETE FROM conversations.draft WHERE conversation_id = %s", (conversation_id,)))
+async def empty_draft(tx: Tx, conversation_id: ConversationId) -> int | None:
+    """Empty the shared draft; return its new version, None when there was nothing in it.
+
+    The row stays: versions only grow, so that whoever saw an old one never writes over a new one.
+    """
+    version: int | None = await tx.value(
+        """
+        UPDATE conversations.draft
+           SET version = version + 1, content = '{}', author_kind = 'system', author_id = NULL, changed_at = now()
+         WHERE conversation_id = %s AND content <> '{}'
+        RETURNING version
+        """,
+        (conversation_id,),
+    )
+    return version
 
 
 async def write_found(tx: Tx, message_ids: Sequence[MessageId]) -> None:
