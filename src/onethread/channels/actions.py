@@ -18,7 +18,7 @@ from onethread.channels.model import (
     check_settings,
 )
 from onethread.channels.queries import AccountRow, load_state
-from onethread.channels.store import claim_lane, lanes_with_work, save_state, settle
+from onethread.channels.store import claim_lanes, lanes_with_work, save_state, settle
 from onethread.kernel.clock import utc_now
 from onethread.kernel.errors import Invalid, NotFound
 from onethread.kernel.ids import AccountId, BrandId, new_id
@@ -30,7 +30,7 @@ from onethread.platform.secrets import Secrets
 __all__ = [
     "add_account",
     "change_account",
-    "claim_lane",
+    "claim_lanes",
     "dismiss_receipts",
     "get_account",
     "get_receipt",
@@ -45,7 +45,7 @@ __all__ = [
     "waiting_receipts",
 ]
 
-_LANE_BATCH = 400  # receipts applied in one transaction
+_LANE_BATCH = 400  # receipts of some lanes applied in one transaction
 _LANE_BYTES = 8 * 1024 * 1024
 
 
@@ -127,9 +127,11 @@ async def report_health(tx: Tx, account_id: AccountId, health: Health) -> None:
         await events.append(tx, [EventDraft(fact, utc_now(), BY_SYSTEM)])
 
 
-async def waiting_receipts(tx: Tx, lane: int) -> list[KeptReceipt]:
-    """Return the lane's next receipts in order; the caller must have claimed the lane."""
-    return await store.waiting_receipts(tx, lane, limit=_LANE_BATCH, max_bytes=_LANE_BYTES)
+async def waiting_receipts(tx: Tx, lanes: Sequence[int]) -> tuple[list[KeptReceipt], bool]:
+    """Return the lanes' next receipts in order, and whether there may be more; the caller must have the lanes."""
+    receipts = await store.waiting_receipts(tx, lanes, limit=_LANE_BATCH, max_bytes=_LANE_BYTES)
+    size = sum(len(receipt.body) for receipt in receipts)
+    return receipts, len(receipts) == _LANE_BATCH or size > _LANE_BYTES
 
 
 async def settle_receipts(tx: Tx, settled: Sequence[Settled], receipts: Mapping[int, KeptReceipt]) -> None:

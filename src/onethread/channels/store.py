@@ -101,28 +101,36 @@ async def park_request(tx: Tx, account_id: AccountId, external_id: str, body: by
     )
 
 
-async def claim_lane(tx: Tx, lane: int) -> bool:
-    """Have a lane for the rest of the transaction, or return False while somebody else has it."""
+async def claim_lanes(tx: Tx, lanes: Sequence[int]) -> list[int]:
+    """Have lanes for the rest of the transaction; return those that nobody else has."""
     # 1869505140 is "onth": our own half of the space of advisory locks.
-    return bool(await tx.value("SELECT pg_try_advisory_xact_lock(1869505140, %s)", (lane,)))
+    return await tx.values(
+        "SELECT lane FROM unnest(%b::int[]) AS lane WHERE pg_try_advisory_xact_lock(1869505140, lane)", (list(lanes),)
+    )
 
 
-async def waiting_receipts(tx: Tx, lane: int, *, limit: int, max_bytes: int) -> list[KeptReceipt]:
-    """Return the lane's next due receipts in the order they came, at least one, up to `max_bytes`."""
+async def waiting_receipts(tx: Tx, lanes: Sequence[int], *, limit: int, max_bytes: int) -> list[KeptReceipt]:
+    """Return the lanes' next due receipts in the order they came, at least one, up to `max_bytes`."""
+    # Each lane's own first ones, along the index: however long the queue is, no more than these are read.
     return await tx.all(
         KeptReceipt,
         """
         SELECT seq, account_id, external_id, sender, form, body, received_at, attempts
           FROM (SELECT *, sum(length(body)) OVER (ORDER BY seq) - length(body) AS before
-                  FROM (SELECT seq, account_id, external_id, sender, form, body, received_at, attempts
-                          FROM channels.receipt
-                         WHERE state = 'waiting' AND lane = %(lane)s AND due_at <= now()
+                  FROM (SELECT next.*
+                          FROM unnest(%(lanes)b::smallint[]) AS given (lane)
+                         CROSS JOIN LATERAL (
+                               SELECT seq, account_id, external_id, sender, form, body, received_at, attempts
+                                 FROM channels.receipt
+                                WHERE state = 'waiting' AND lane = given.lane AND due_at <= now()
+                                ORDER BY seq
+                                LIMIT %(limit)s) AS next
                          ORDER BY seq
-                         LIMIT %(limit)s) AS next) AS measured
+                         LIMIT %(limit)s) AS first) AS measured
          WHERE before <= %(max_bytes)s
          ORDER BY seq
         """,
-        {"lane": lane, "limit": limit, "max_bytes": max_bytes},
+        {"lanes": list(lanes), "limit": limit, "max_bytes": max_bytes},
     )
 
 

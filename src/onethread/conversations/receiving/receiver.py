@@ -11,7 +11,7 @@ from psycopg import Error as DatabaseError
 from psycopg.errors import UniqueViolation
 
 from onethread.channels import actions as channels
-from onethread.channels.model import KeptReceipt, Settled
+from onethread.channels.model import LANES, KeptReceipt, Settled
 from onethread.conversations.receiving.applying import apply_batch
 from onethread.conversations.receiving.batch import Desk
 from onethread.conversations.receiving.placing import CustomersMoved
@@ -29,7 +29,7 @@ GetDesk = Callable[[], Awaitable[Desk]]
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What one step did. `more`: the lane may hold more."""
+    """What one step did. `more`: the lanes may hold more."""
 
     applied: int
     more: bool
@@ -75,34 +75,43 @@ class Receiver:
 
     async def _work(self) -> None:
         while True:
+            lanes = await self._next_lanes()
+            try:
+                await self._empty(lanes)
+            except Unavailable:
+                await asyncio.sleep(0.5)
+            finally:
+                self._busy.difference_update(lanes)
+
+    async def _next_lanes(self) -> list[int]:
+        """Wait for lanes with work; take as many as are a fair share, so that a few receipts each make one set."""
+        share, lanes = LANES // self._workers, list[int]()
+        while not lanes or (len(lanes) < share and not self._lanes.empty()):
             lane = await self._lanes.get()
             self._queued.discard(lane)
             if lane in self._busy:
                 self._again.add(lane)  # another worker has it and will look once more
                 continue
             self._busy.add(lane)
-            try:
-                await self._empty(lane)
-            except Unavailable:
-                await asyncio.sleep(0.5)
-            finally:
-                self._busy.discard(lane)
+            lanes.append(lane)
+        return lanes
 
-    async def _empty(self, lane: int) -> None:
+    async def _empty(self, lanes: Sequence[int]) -> None:
         while True:
-            self._again.discard(lane)
-            if not (await self.step(lane)).more and lane not in self._again:
+            self._again.difference_update(lanes)
+            if not (await self.step(*lanes)).more and self._again.isdisjoint(lanes):
                 return
 
-    async def step(self, lane: int) -> Done:
-        """Apply one batch of a lane."""
+    async def step(self, *lanes: int) -> Done:
+        """Apply one batch of some lanes."""
         desk = await self._desk()
         receipts: list[KeptReceipt] = []
+        more = False
         try:
             async with self._database.transaction() as tx:
-                if not await channels.claim_lane(tx, lane):
+                if not (claimed := await channels.claim_lanes(tx, lanes)):
                     return Done(0, False)
-                receipts = await channels.waiting_receipts(tx, lane)
+                receipts, more = await channels.waiting_receipts(tx, claimed)
                 if not receipts:
                     return Done(0, False)
                 settled = await apply_batch(tx, desk, receipts, utc_now())
@@ -110,18 +119,19 @@ class Receiver:
         except Unavailable:
             raise
         except Exception as failed:  # noqa: BLE001 - a door: whatever one receipt does must not stop the others
-            log.warning("receiver.batch_failed", lane=lane, size=len(receipts), error=type(failed).__name__)
-            await self._one_by_one(desk, lane)
+            log.warning("receiver.batch_failed", lanes=lanes, size=len(receipts), error=type(failed).__name__)
+            await self._one_by_one(desk, lanes)
+            more = True
         self.applied += len(receipts)
         metrics.applied_batch.observe(len(receipts))
-        return Done(len(receipts), True)
+        return Done(len(receipts), more)
 
-    async def _one_by_one(self, desk: Desk, lane: int) -> None:
+    async def _one_by_one(self, desk: Desk, lanes: Sequence[int]) -> None:
         """After a failed batch: each receipt in a savepoint of its own, so that only the bad one is parked."""
         async with self._database.transaction() as tx:
-            if not await channels.claim_lane(tx, lane):
+            if not (claimed := await channels.claim_lanes(tx, lanes)):
                 return
-            receipts = await channels.waiting_receipts(tx, lane)
+            receipts, _ = await channels.waiting_receipts(tx, claimed)
             settled: list[Settled] = []
             for receipt in receipts:
                 try:

@@ -141,10 +141,14 @@ async def ensure_cursor(tx: Tx, name: str, *, start: int) -> None:
 
 
 async def claim_cursor(tx: Tx, name: str) -> tuple[int, int, datetime | None] | None:
-    """Lock a cursor and return (seq, attempts, retry_at), or None while another process has it."""
+    """Lock a cursor and return (seq, attempts, retry_at), or None while another process has it.
+
+    The commit will not wait for the disk: what is lost with a crash of the database is heard again, cursor
+    and all, and whoever commits after it and does wait takes it along.
+    """
     rows = await tx.tuples(
         """
-        SELECT seq, attempts, retry_at
+        SELECT seq, attempts, retry_at, set_config('synchronous_commit', 'off', true)
           FROM platform.cursor
          WHERE name = %s
            FOR UPDATE SKIP LOCKED

@@ -25,6 +25,7 @@ Hear = Callable[[Tx, list[Event]], Awaitable[None]]
 _BATCH = 500
 _ATTEMPTS = 5  # tries of one event before it is parked
 _FIRST_PAUSE = 0.5  # seconds; doubles with each try
+_PACE = 0.05  # seconds between the starts of two batches: quiet news is heard at once, a stream of it in sets
 _IDLE = 0.5  # seconds between looks when nobody wakes us: retries come due, other processes let go
 
 
@@ -70,8 +71,9 @@ class Subscribers:
                 group.create_task(self._feed(subscriber), name=f"subscriber:{subscriber.name}")
 
     async def _feed(self, subscriber: Subscriber) -> None:
+        loop = asyncio.get_running_loop()
         while True:
-            seen = self.log.horizon
+            seen, started = self.log.horizon, loop.time()
             try:
                 more = await self.step(subscriber)
             except Unavailable:
@@ -81,6 +83,7 @@ class Subscribers:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(self.idle):
                         await self.log.beyond(seen)
+                await asyncio.sleep(max(0.0, started + _PACE - loop.time()))
 
     async def step(self, subscriber: Subscriber) -> bool:
         """Take one batch to the subscriber; tell whether it may have more to hear at once."""
