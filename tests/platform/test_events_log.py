@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import pytest
 
 from onethread.kernel.clock import utc_now
+from onethread.kernel.ids import BrandId, new_id
 from onethread.platform.db import Database, Tx
 from onethread.platform.events import log as events
 from onethread.platform.events import store
@@ -249,3 +250,15 @@ async def test_events_are_found_by_type_and_in_pages(database: Database) -> None
     assert await numbers() == [1, 2, 3]
     assert await numbers(types=["ParcelLost"]) == [2]
     assert await numbers(limit=2) == [1, 2]
+
+
+async def test_a_brand_reads_its_own_events_and_those_of_the_whole_organisation(database: Database) -> None:
+    one, other = BrandId(new_id()), BrandId(new_id())
+    async with database.transaction() as tx:
+        before = await store.last_seq(tx)
+        drafts = [EventDraft(ParcelWeighed(n), utc_now(), brand_id=of) for n, of in enumerate((one, other, None))]
+        await events.append(tx, drafts)
+    async with database.transaction() as tx:
+        for brands, numbers in (([one], [0, 2]), ([other], [1, 2]), ([], [2]), (None, [0, 1, 2])):
+            found = await store.events_between(tx, before, before + 100, limit=10, brands=brands)
+            assert [event.payload["number"] for event in found] == numbers

@@ -130,14 +130,16 @@ async def test_an_event_arrives_signed_and_with_its_facts(running: Running, rece
 
 
 async def test_only_the_wanted_types_and_brand_are_sent(running: Running, receiver: Receiver):
-    brand = BrandId(new_id())
+    brand, other = BrandId(new_id()), BrandId(new_id())
     await running.subscribe(receiver.url, ["AgentInvited"], brand)
-    await running.happen(ConversationClosed("a"), AgentInvited("no brand"))
-    await running.happen(ConversationClosed("b"), AgentInvited("wanted"), brand_id=brand)
-    [delivery] = await running.become(1, "delivered")
-    assert json.loads((await receiver.requests(1))[0].body)["data"]["payload"] == {"email": "wanted"}
-    assert len(await running.deliveries()) == 1
-    assert delivery.event_type == "AgentInvited"
+    await running.happen(ConversationClosed("a"), AgentInvited("the whole organisation's"))
+    await running.happen(AgentInvited("another brand's"), brand_id=other)
+    await running.happen(ConversationClosed("b"), AgentInvited("the brand's"), brand_id=brand)
+    deliveries = await running.become(2, "delivered")
+    told = {json.loads(request.body)["data"]["payload"]["email"] for request in await receiver.requests(2)}
+    assert told == {"the whole organisation's", "the brand's"}
+    assert len(await running.deliveries()) == 2
+    assert {delivery.event_type for delivery in deliveries} == {"AgentInvited"}
 
 
 async def test_a_failed_attempt_is_repeated_with_the_same_id(running: Running, receiver: Receiver):

@@ -121,10 +121,11 @@ async def get_account(tx: Tx, actor: Actor, account_id: AccountId, *, secrets: S
 
 async def report_health(tx: Tx, account_id: AccountId, health: Health) -> None:
     """Note how an account is doing; announce it when it changed."""
-    channel = await store.set_health(tx, account_id, well=health.well, what=health.what)
-    if channel is not None:
+    changed = await store.set_health(tx, account_id, well=health.well, what=health.what)
+    if changed is not None:
+        channel, brand_id = changed
         fact = AccountHealthChanged(account_id, channel, health.well, health.what)
-        await events.append(tx, [EventDraft(fact, utc_now(), BY_SYSTEM)])
+        await events.append(tx, [EventDraft(fact, utc_now(), BY_SYSTEM, brand_id=brand_id)])
 
 
 async def waiting_receipts(tx: Tx, lanes: Sequence[int]) -> tuple[list[KeptReceipt], bool]:
@@ -137,13 +138,20 @@ async def waiting_receipts(tx: Tx, lanes: Sequence[int]) -> tuple[list[KeptRecei
 async def settle_receipts(tx: Tx, settled: Sequence[Settled], receipts: Mapping[int, KeptReceipt]) -> None:
     """Write what became of receipts and announce those that were parked."""
     await settle(tx, settled)
+    parked = [(receipts[one.seq].account_id, one) for one in settled if one.state == "parked"]
+    if not parked:
+        return
     now = utc_now()
-    parked = [
-        EventDraft(ReceiptParked(receipts[one.seq].account_id, one.seq, one.reason or ""), now, BY_SYSTEM)
-        for one in settled
-        if one.state == "parked"
-    ]
-    await events.append(tx, parked)
+    brand_of = await queries.brands_of_accounts(tx, [account_id for account_id, _ in parked])
+    await events.append(
+        tx,
+        [
+            EventDraft(
+                ReceiptParked(account_id, one.seq, one.reason or ""), now, BY_SYSTEM, brand_id=brand_of[account_id]
+            )
+            for account_id, one in parked
+        ],
+    )
 
 
 async def list_receipts(

@@ -65,6 +65,12 @@ class ReceiptsBody(Body):
     account_id: AccountId | None = None
 
 
+class DismissedBody(Body):
+    """Which receipts, by their numbers: nothing is dismissed unseen."""
+
+    receipts: Annotated[list[Seq], Field(min_length=1, max_length=1000)]
+
+
 class Count(Body):
     count: int
 
@@ -81,18 +87,18 @@ def _house(request: Request) -> House:
 
 
 @routes.get("/channels", operation_id="list_channels", openapi_extra=needs("accounts.read"))
-async def list_channels(request: Request, actor: Acting) -> list[Declaration]:
+async def list_channels(request: Request, actor: Acting) -> Page[Declaration]:
     """List the kinds of channels there are, with the settings their accounts take and what they can do."""
     actor.require("accounts.read")
-    return [channel.declaration for channel in _house(request).channels.values()]
+    return Page(items=[channel.declaration for channel in _house(request).channels.values()])
 
 
 @routes.get("/accounts", operation_id="list_accounts", openapi_extra=needs("accounts.read"))
-async def list_accounts(request: Request, actor: Acting) -> list[AccountLine]:
+async def list_accounts(request: Request, actor: Acting) -> Page[AccountLine]:
     """List the accounts, the oldest first; secrets are named, never shown."""
     house = _house(request)
     async with house.database.transaction() as tx:
-        return await actions.list_accounts(tx, actor, secrets=house.secrets)
+        return Page(items=await actions.list_accounts(tx, actor, secrets=house.secrets))
 
 
 @routes.post("/accounts", operation_id="add_account", status_code=201, openapi_extra=needs("accounts.manage"))
@@ -204,7 +210,7 @@ async def replay_receipts(request: Request, actor: Acting, body: ReceiptsBody) -
 
 
 @routes.post("/receipts/dismiss", operation_id="dismiss_receipts", openapi_extra=needs("receipts.replay"))
-async def dismiss_receipts(request: Request, actor: Acting, body: ReceiptsBody) -> Count:
+async def dismiss_receipts(request: Request, actor: Acting, body: DismissedBody) -> Count:
     """Say of parked receipts that nothing is to be done with them."""
     async with _house(request).database.transaction() as tx:
         count = await actions.dismiss_receipts(tx, actor, body.receipts)

@@ -40,6 +40,14 @@ async def accounts(tx: Tx) -> list[AccountRow]:
     )
 
 
+async def brands_of_accounts(tx: Tx, account_ids: Sequence[AccountId]) -> dict[AccountId, BrandId]:
+    """Return whose accounts these are."""
+    rows: list[tuple[AccountId, BrandId]] = await tx.tuples(
+        "SELECT id, brand_id FROM channels.account WHERE id = ANY (%s::uuid[])", (list(account_ids),)
+    )
+    return dict(rows)
+
+
 async def parked_count(tx: Tx) -> int:
     """Return how many receipts wait for a person, 1,000 at the most."""
     value = await tx.value(

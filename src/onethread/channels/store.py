@@ -52,18 +52,18 @@ async def lock_account(tx: Tx, id_: AccountId) -> bool:
     return await tx.value("SELECT true FROM channels.account WHERE id = %s FOR UPDATE", (id_,)) is True
 
 
-async def set_health(tx: Tx, id_: AccountId, *, well: bool, what: str) -> str | None:
-    """Note how an account is; return its channel when that is news, else None."""
-    channel: str | None = await tx.value(
+async def set_health(tx: Tx, id_: AccountId, *, well: bool, what: str) -> tuple[str, BrandId] | None:
+    """Note how an account is; return its channel and brand when that is news, else None."""
+    rows: list[tuple[str, BrandId]] = await tx.tuples(
         """
         UPDATE channels.account
            SET well = %(well)s, health = %(what)s, health_at = now()
          WHERE id = %(id)s AND (well IS DISTINCT FROM %(well)s OR health IS DISTINCT FROM %(what)s)
-        RETURNING channel
+        RETURNING channel, brand_id
         """,
         {"id": id_, "well": well, "what": what},
     )
-    return channel
+    return rows[0] if rows else None
 
 
 async def insert_receipts(tx: Tx, receipts: Sequence[tuple[AccountId, ReceiptDraft]]) -> set[tuple[AccountId, str]]:

@@ -124,5 +124,6 @@ def _news(wanted: WantedMedia, message: MessagePlace, reason: str | None) -> Eve
         by=BY_SYSTEM,
         identifier_id=message.identifier_id,
         conversation_id=message.conversation_id,
+        brand_id=message.brand_id,
         channel=message.channel,
     )

@@ -32,6 +32,7 @@ class MessagePlace:
     account_id: AccountId | None
     identifier_id: IdentifierId | None
     content: Mapping[str, object]
+    brand_id: BrandId
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +54,11 @@ async def message_place(tx: Tx, id_: MessageId) -> MessagePlace | None:
     return await tx.one(
         MessagePlace,
         """
-        SELECT id, conversation_id, seq, direction, channel, account_id, identifier_id, content
+        SELECT message.id, conversation_id, seq, direction, channel, account_id, message.identifier_id, content,
+               brand_id
           FROM conversations.message
-         WHERE id = %s AND unsent_at IS NULL
+          JOIN conversations.conversation ON conversation.id = message.conversation_id
+         WHERE message.id = %s AND unsent_at IS NULL
         """,
         (id_,),
     )
@@ -142,9 +145,11 @@ async def messages_of(tx: Tx, id_: ConversationId, message_ids: Sequence[Message
     return await tx.all(
         MessagePlace,
         """
-        SELECT id, conversation_id, seq, direction, channel, account_id, identifier_id, content
+        SELECT message.id, conversation_id, seq, direction, channel, account_id, message.identifier_id, content,
+               brand_id
           FROM conversations.message
-         WHERE conversation_id = %s AND id = ANY (%s::uuid[])
+          JOIN conversations.conversation ON conversation.id = message.conversation_id
+         WHERE conversation_id = %s AND message.id = ANY (%s::uuid[])
          ORDER BY seq
         """,
         (id_, list(message_ids)),

@@ -28,7 +28,7 @@ from onethread.conversations.store import deliveries as delivery_store
 from onethread.conversations.store import messages as message_store
 from onethread.conversations.store.deliveries import Meant, Moved, News
 from onethread.customers.model import Recognised
-from onethread.kernel.ids import AccountId
+from onethread.kernel.ids import AccountId, BrandId
 from onethread.platform.db import Tx
 from onethread.platform.events.model import BY_SYSTEM, By, EventDraft
 
@@ -68,15 +68,16 @@ async def _statuses(tx: Tx, came: Sequence[ActCame], now: datetime) -> tuple[lis
     )
     events = delivery_news(moved, now)
     by_delivery = {one.id: one for one in moved}
-    for place, (_, status) in enumerate(said):
+    for place, (came_by, status) in enumerate(said):
         if status.permanent or status.complaint:
             for one in meant.get(place, ()):
-                events += await _stop_sending(tx, one, by_delivery.get(one.id), status, now)
+                brand_id = came_by.account.brand_id
+                events += await _stop_sending(tx, one, by_delivery.get(one.id), status, brand_id=brand_id, now=now)
     return events, {one.receipt.seq for place, (one, _) in enumerate(said) if place not in meant}
 
 
 async def _stop_sending(
-    tx: Tx, meant: Meant, moved: Moved | None, status: StatusCame, now: datetime
+    tx: Tx, meant: Meant, moved: Moved | None, status: StatusCame, *, brand_id: BrandId, now: datetime
 ) -> list[EventDraft]:
     """An address that refused for good is not written to again; who complained gets no marketing."""
     if not status.complaint and (moved is None or moved.status != "failed"):
@@ -86,7 +87,8 @@ async def _stop_sending(
     if not await message_store.suppress(tx, meant.identifier_id, meant.channel, purpose, reason, at=now):
         return []
     conversation_id = moved.conversation_id if moved is not None else None
-    return [EventDraft(AddressSuppressed(purpose, reason), now, BY_SYSTEM, meant.identifier_id, conversation_id)]
+    fact = AddressSuppressed(purpose, reason)
+    return [EventDraft(fact, now, BY_SYSTEM, meant.identifier_id, conversation_id, brand_id)]
 
 
 def delivery_news(moved: Sequence[Moved], now: datetime) -> list[EventDraft]:
@@ -98,6 +100,7 @@ def delivery_news(moved: Sequence[Moved], now: datetime) -> list[EventDraft]:
             by=BY_SYSTEM,
             identifier_id=one.identifier_id,
             conversation_id=one.conversation_id,
+            brand_id=one.brand_id,
             channel=one.channel,
         )
         for one in moved
@@ -145,7 +148,8 @@ async def _apply(tx: Tx, came: ActCame, person: Recognised, targets: Targets, no
             if not await message_store.suppress(tx, person.identifier_id, channel, act.purpose, act.reason, at=act.at):
                 return []
             fact = AddressSuppressed(act.purpose, act.reason)
-            return [EventDraft(fact, now, By("customer", person.identifier_id), person.identifier_id)]
+            by = By("customer", person.identifier_id)
+            return [EventDraft(fact, now, by, person.identifier_id, brand_id=came.account.brand_id)]
         case OptedIn() as act:
             await message_store.unsuppress(tx, person.identifier_id, came.account.channel, act.purpose)
             return []

@@ -7,7 +7,7 @@ from typing import Final, LiteralString
 
 from onethread.channels.contract import Act
 from onethread.conversations.model import DeliveryStatus
-from onethread.kernel.ids import AccountId, ConversationId, DeliveryId, IdentifierId, MessageId
+from onethread.kernel.ids import AccountId, BrandId, ConversationId, DeliveryId, IdentifierId, MessageId
 from onethread.platform.db import Tx
 
 
@@ -64,7 +64,12 @@ class Moved:
     status: DeliveryStatus
     reason: str | None
     repeated: bool
+    brand_id: BrandId
 
+
+_BRAND: Final[LiteralString] = """
+    (SELECT brand_id FROM conversations.conversation WHERE conversation.id = message.conversation_id) AS brand_id
+"""
 
 # The order of `climbs` in the model, as a number the database can compare.
 _RANK: Final[LiteralString] = """
@@ -166,8 +171,9 @@ async def write_results(tx: Tx, results: Sequence[Result]) -> list[Moved]:
            AND (delivery.status IN ('sending', 'sent', 'delivered', 'read', 'failed')
                 OR (delivery.status IN ('unknown', 'queued') AND given.status IN ('sent', 'delivered')))
         RETURNING delivery.id, delivery.message_id, message.conversation_id, delivery.identifier_id,
-                  delivery.channel, delivery.status, delivery.reason, delivery.repeated
-        """,
+                  delivery.channel, delivery.status, delivery.reason, delivery.repeated,
+        """
+        + _BRAND,
         (
             [one.id for one in results],
             [one.status for one in results],
@@ -234,10 +240,13 @@ async def write_news(tx: Tx, news: Sequence[News]) -> tuple[list[Moved], dict[in
         + _RANK
         + """ delivery.status) END
             RETURNING delivery.id, delivery.message_id, message.conversation_id, delivery.identifier_id,
-                      delivery.channel, delivery.status, delivery.reason, delivery.repeated
+                      delivery.channel, delivery.status, delivery.reason, delivery.repeated, """
+        + _BRAND
+        + """
         )
         SELECT found.place, found.id, found.identifier_id, found.channel, moved.id, moved.message_id,
-               moved.conversation_id, moved.identifier_id, moved.channel, moved.status, moved.reason, moved.repeated
+               moved.conversation_id, moved.identifier_id, moved.channel, moved.status, moved.reason, moved.repeated,
+               moved.brand_id
           FROM found
           LEFT JOIN moved USING (id)
         """,
@@ -269,7 +278,9 @@ async def expire_leases(tx: Tx, *, reconcile_seconds: float, idempotent: Sequenc
                due_at      = now() + make_interval(secs => CASE WHEN channel = ANY (%(idempotent)s)
                                                                 THEN 0 ELSE %(reconcile)s END),
                changed_at  = clock_timestamp()
-          FROM (SELECT delivery.id AS late_id, message.conversation_id
+          FROM (SELECT delivery.id AS late_id, message.conversation_id, """
+        + _BRAND
+        + """
                   FROM conversations.delivery
                   JOIN conversations.message ON message.id = delivery.message_id
                  WHERE status = 'sending' AND lease_until < now()
@@ -278,7 +289,7 @@ async def expire_leases(tx: Tx, *, reconcile_seconds: float, idempotent: Sequenc
                    FOR UPDATE OF delivery SKIP LOCKED) AS late
          WHERE delivery.id = late_id
         RETURNING delivery.id, message_id, late.conversation_id, identifier_id, channel, status, reason,
-                  repeated
+                  repeated, late.brand_id
         """,
         {"idempotent": list(idempotent), "reconcile": reconcile_seconds},
     )
@@ -298,7 +309,9 @@ async def retry_unknown(tx: Tx) -> list[Moved]:
                reason = CASE WHEN repeated
                              THEN 'The outcome stayed unknown twice; it may have arrived, so it is not sent again.'
                              ELSE 'The outcome stayed unknown; it is sent once more and may arrive twice.' END
-          FROM (SELECT delivery.id AS silent_id, message.conversation_id
+          FROM (SELECT delivery.id AS silent_id, message.conversation_id, """
+        + _BRAND
+        + """
                   FROM conversations.delivery
                   JOIN conversations.message ON message.id = delivery.message_id
                  WHERE status = 'unknown' AND due_at <= now()
@@ -307,7 +320,7 @@ async def retry_unknown(tx: Tx) -> list[Moved]:
                    FOR UPDATE OF delivery SKIP LOCKED) AS silent
          WHERE delivery.id = silent_id
         RETURNING delivery.id, message_id, silent.conversation_id, identifier_id, channel, status, reason,
-                  repeated
+                  repeated, silent.brand_id
         """,
     )
 
@@ -334,7 +347,8 @@ async def requeue(tx: Tx, delivery_id: DeliveryId) -> Moved | None:
           FROM conversations.message
          WHERE delivery.id = %s AND delivery.status = 'failed' AND message.id = delivery.message_id
         RETURNING delivery.id, message_id, message.conversation_id, delivery.identifier_id,
-                  delivery.channel, status, reason, repeated
-        """,
+                  delivery.channel, status, reason, repeated,
+        """
+        + _BRAND,
         (delivery_id,),
     )

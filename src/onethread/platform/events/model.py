@@ -30,7 +30,12 @@ BY_SYSTEM = By("system")
 
 @dataclass(frozen=True, slots=True)
 class EventDraft:
-    """One fact to be appended. With a `source_id` it is appended once per (source, source_id)."""
+    """One fact to be appended. With a `source_id` it is appended once per (source, source_id).
+
+    What belongs to a brand names it: a conversation's events always do. `brand_id` None means the whole
+    organisation (agents, teams, customers, who are the same people for every brand), so whoever is limited
+    to brands hears it as well: in the log, by webhooks, in threads and live.
+    """
 
     fact: Fact
     occurred_at: datetime

@@ -75,7 +75,10 @@ async def events_between(
     types: Sequence[str] | None = None,
     brands: Sequence[BrandId] | None = None,
 ) -> list[Event]:
-    """Return events with after < seq <= upto in order; `types` and `brands` None mean every one."""
+    """Return events with after < seq <= upto in order; `types` and `brands` None mean every one.
+
+    Events of no brand belong to all of them.
+    """
     return await tx.all(
         Event,
         """
@@ -85,7 +88,7 @@ async def events_between(
           FROM platform.event
          WHERE seq > %(after)s AND seq <= %(upto)s
            AND (%(types)s::text[] IS NULL OR type = ANY (%(types)s::text[]))
-           AND (%(brands)s::uuid[] IS NULL OR brand_id = ANY (%(brands)s::uuid[]))
+           AND (%(brands)s::uuid[] IS NULL OR brand_id IS NULL OR brand_id = ANY (%(brands)s::uuid[]))
          ORDER BY seq
          LIMIT %(limit)s
         """,

@@ -147,7 +147,7 @@ async def insert_deliveries(tx: Tx, events: Sequence[Event]) -> int:
           JOIN platform.webhook
             ON webhook.enabled
            AND (webhook.types @> ARRAY['*'] OR given.type = ANY (webhook.types))
-           AND (webhook.brand_id IS NULL OR webhook.brand_id = given.brand_id)
+           AND (webhook.brand_id IS NULL OR given.brand_id IS NULL OR webhook.brand_id = given.brand_id)
          ORDER BY given.seq
             ON CONFLICT (webhook_id, event_id) DO NOTHING
         """,
