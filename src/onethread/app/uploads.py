@@ -10,8 +10,10 @@ from onethread.access.acting import Acting, needs
 from onethread.access.acting import House as AccessHouse
 from onethread.app.media import MediaLinks
 from onethread.channels.contract import Media
+from onethread.conversations import actions as conversations
 from onethread.kernel.errors import Invalid, NotFound
-from onethread.platform.files import Files
+from onethread.platform import store_file
+from onethread.platform.files import PREFIX, Files
 from onethread.platform.wire import Body
 
 routes = APIRouter(tags=["files"])
@@ -64,6 +66,9 @@ async def upload_file(request: Request, actor: Acting) -> FileShown:
     kept = await house.files.put(request.stream(), claimed_type=request.headers.get("content-type"))
     if kept.size == 0:
         raise Invalid("The file is empty.", field="body")
+    if actor.id is not None:
+        async with house.database.transaction() as tx:
+            await store_file.remember_upload(tx, bytes.fromhex(kept.sha256), actor.id)
     return FileShown(ref=str(kept), name=name, media_type=kept.media_type, size=kept.size)
 
 
@@ -75,11 +80,17 @@ async def upload_file(request: Request, actor: Acting) -> FileShown:
     openapi_extra=needs("conversations.read"),
 )
 async def open_file(request: Request, actor: Acting, sha256: Digest, name: str = "file") -> RedirectResponse:
-    """Lead to a file's content, at an address that holds for some hours."""
+    """Lead to a file's content, at an address that holds for some hours.
+
+    For whoever may read a message or a draft that names it, and for whoever uploaded it.
+    """
     actor.require("conversations.read")
     house = cast("House", request.app.state.house)
-    ref = f"file:{sha256}"
-    found = (await house.files.about([ref])).get(ref)
+    ref = f"{PREFIX}{sha256}"
+    async with house.database.transaction() as tx:
+        theirs = actor.id is not None and await store_file.was_uploaded_by(tx, bytes.fromhex(sha256), actor.id)
+        may_open = theirs or await conversations.may_open_file(tx, actor, ref)
+    found = (await house.files.about([ref])).get(ref) if may_open else None
     if found is None:
         raise NotFound("There is no such file.")
     return RedirectResponse(house.media.link(Media(ref, _name(name), found.media_type, found.size)), 307)

@@ -1,8 +1,9 @@
-"""SQL of the table platform.file."""
+"""SQL of the tables platform.file and platform.upload."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 from onethread.platform.db import Tx
 
@@ -42,6 +43,22 @@ async def known_files(tx: Tx, sha256s: Sequence[bytes]) -> list[FileRow]:
          WHERE sha256 = ANY (%s::bytea[])
         """,
         (list(sha256s),),
+    )
+
+
+async def remember_upload(tx: Tx, sha256: bytes, actor_id: UUID) -> None:
+    """Keep who brought a file: they may look at it before anybody else does."""
+    await tx.run(
+        "INSERT INTO platform.upload (sha256, actor_id) VALUES (%s, %s) ON CONFLICT DO NOTHING", (sha256, actor_id)
+    )
+
+
+async def was_uploaded_by(tx: Tx, sha256: bytes, actor_id: UUID) -> bool:
+    """Tell whether somebody brought a file themselves."""
+    return bool(
+        await tx.value(
+            "SELECT EXISTS (SELECT FROM platform.upload WHERE sha256 = %s AND actor_id = %s)", (sha256, actor_id)
+        )
     )
 
 

@@ -9,6 +9,7 @@ from onethread.conversations.actions.handling import (
     split,
     wake_due,
 )
+from onethread.conversations.actions.opening import may_open_file
 from onethread.conversations.actions.sending import (
     Say,
     Spoken,
@@ -31,6 +32,7 @@ __all__ = [
     "edit",
     "join",
     "mark_read",
+    "may_open_file",
     "react",
     "retry_delivery",
     "save_draft",
