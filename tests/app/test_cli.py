@@ -54,7 +54,7 @@ def test_from_an_empty_folder_to_a_backup_and_back(shop: Server) -> None:
         assert signed_in.status_code == 201, signed_in.text
     account = shop.run("account", "add", "webchat", "--set", f"hook_secret={SECRET}").stdout.strip()
     with shop.client(key) as owner:
-        assert [one["id"] for one in owner.get("accounts").json()] == [account]
+        assert [one["id"] for one in owner.get("accounts").json()["items"]] == [account]
 
     # A message and something nobody can read come in.
     assert deliver(shop, account, {"visitor": VISITOR, "frame": MESSAGE}) == 200
@@ -89,7 +89,7 @@ def test_from_an_empty_folder_to_a_backup_and_back(shop: Server) -> None:
         with twin.client(key) as owner:
             [conversation] = owner.get("conversations").json()["items"]
             assert conversation["last_text"] == MESSAGE["body"]["text"]
-            assert [one["secrets_set"] for one in owner.get("accounts").json()] == [["hook_secret"]]
+            assert [one["secrets_set"] for one in owner.get("accounts").json()["items"]] == [["hook_secret"]]
         assert deliver(twin, account, {"visitor": VISITOR, "frame": {**MESSAGE, "id": "m2"}}) == 200
     finally:
         twin.stop()

@@ -91,9 +91,10 @@ def test_an_address_that_is_not_right(ask: httpx.Client, path: str, status: int,
 
 
 def test_a_method_that_is_not_taken(ask: httpx.Client) -> None:
-    answer = ask.put("events")
-    is_problem(answer, 405, "method_not_allowed")
-    assert "GET" in answer.headers["allow"]
+    answer = ask.put("teams")
+    body = is_problem(answer, 405, "method_not_allowed")
+    assert body["detail"] == "/api/v1/teams takes GET, POST, not PUT."
+    assert answer.headers["allow"] == "GET, POST"
 
 
 def test_nobody_in_particular(server: Server) -> None:
@@ -104,7 +105,30 @@ def test_nobody_in_particular(server: Server) -> None:
 
 
 def test_a_form_where_json_is_wanted(ask: httpx.Client) -> None:
-    is_problem(ask.post("teams", data={"name": "a"}), 422, "invalid")
+    is_problem(ask.post("teams", data={"name": "a"}), 415, "unsupported")
+    is_problem(ask.post("teams", content=b'{"name":"a"}'), 415, "unsupported")
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("conversations?stauts=open", "query.stauts: There is no such parameter here; it takes assignee, brand,"),
+        ("conversations?status=open&status=closed", "query.status: Say this once."),
+        ("me?cursor=1", "query.cursor: There is no such parameter here; it takes none."),
+        ("conversations?limit=0", "query.limit: This must be 1 or more."),
+        ("conversations?limit=ten", "query.limit: This must be a whole number."),
+        ("conversations?status=done", "query.status: This must be 'open', 'snoozed' or 'closed'."),
+        ("teams/not-a-uuid", "path.team_id: This is not an id."),
+    ],
+)
+def test_a_parameter_that_is_not_right_is_named_in_plain_words(ask: httpx.Client, path: str, said: str) -> None:
+    assert str(is_problem(ask.get(path), 422, "invalid")["detail"]).startswith(said)
+
+
+def test_the_bare_address_says_where_to_go_on(server: Server) -> None:
+    front = httpx.get(server.url, trust_env=False).json()
+    assert httpx.get(server.url + front["openapi"], trust_env=False).status_code == 200
+    assert httpx.get(server.url + front["ready"], trust_env=False).status_code == 200
 
 
 def test_every_fault_of_a_body_is_named(ask: httpx.Client) -> None:

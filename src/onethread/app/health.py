@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel
 from starlette.responses import JSONResponse, Response
 
+import onethread
 from onethread.app.build import House
 from onethread.channels import queries as channels
 from onethread.conversations.queries import outgoing
@@ -100,10 +101,24 @@ def _age(since: datetime | None, now: datetime) -> float:
 def router() -> APIRouter:
     """Return the routes for those who watch over us; they are no part of the API."""
     routes = APIRouter(include_in_schema=False)
+    routes.add_api_route("/", _front, methods=["GET"])
     routes.add_api_route("/healthz", _healthz, methods=["GET"])
     routes.add_api_route("/readyz", _readyz, methods=["GET"])
     routes.add_api_route("/metrics", _metrics, methods=["GET"])
     return routes
+
+
+async def _front() -> Response:
+    """Tell whoever opens the bare address where to go on."""
+    return JSONResponse(
+        {
+            "name": "Onethread",
+            "version": onethread.__version__,
+            "api": "/api/v1",
+            "openapi": "/api/v1/openapi.json",
+            "ready": "/readyz",
+        }
+    )
 
 
 async def _healthz() -> Response:

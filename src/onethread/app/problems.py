@@ -11,7 +11,9 @@ from psycopg.errors import DataError
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match
 
+from onethread.app.wording import sentence
 from onethread.kernel.errors import Invalid, NotFound, Refused
 
 log = structlog.get_logger(__name__)
@@ -19,6 +21,7 @@ log = structlog.get_logger(__name__)
 MEDIA_TYPE: Final = "application/problem+json"
 _RESERVED: Final = frozenset({"type", "title", "status", "code", "detail", "instance"})
 _MOST_ERRORS: Final = 20
+_METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _encode = msgspec.json.Encoder(enc_hook=str).encode
 
 
@@ -107,7 +110,7 @@ def _invalid(request: Request, error: Exception) -> Response:
     del request
     assert isinstance(error, RequestValidationError)
     errors = [
-        {"field": ".".join(str(step) for step in one["loc"]), "detail": _sentence(one)}
+        {"field": ".".join(str(step) for step in one["loc"]), "detail": sentence(one)}
         for one in error.errors()[:_MOST_ERRORS]
     ]
     first = errors[0] if errors else {"field": "body", "detail": "This is not right."}
@@ -118,6 +121,11 @@ def _framework(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == 404:
         return problem(NotFound(f"There is nothing at {request.url.path}."))
+    if error.status_code == 405:
+        takes = _methods(request)
+        response = problem(_Other(405, f"{request.url.path} takes {', '.join(takes)}, not {request.method}."))
+        response.headers["allow"] = ", ".join(takes)
+        return response
     detail = error.detail if isinstance(error.detail, str) and error.detail else "The request was refused."
     response = problem(_Other(error.status_code, detail if detail.endswith(".") else f"{detail}."))
     response.headers.update(error.headers or {})
@@ -130,6 +138,10 @@ def _unstorable(request: Request, error: Exception) -> Response:
     return problem(Invalid("A value in the request is outside of what can be stored."))
 
 
-def _sentence(error: Mapping[str, object]) -> str:
-    words = str(error.get("msg") or "This is not right").removeprefix("Value error, ")
-    return words if words.endswith(".") else f"{words}."
+def _methods(request: Request) -> list[str]:
+    """Return the methods an address takes, of all the routes that have it."""
+    return [
+        method
+        for method in _METHODS
+        if any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in request.app.routes)
+    ]

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 from fastapi.openapi.utils import get_openapi
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -16,6 +16,7 @@ from onethread.app.build import House
 from onethread.app.guard import LARGEST_UPLOAD, Guard
 from onethread.app.problems import MEDIA_TYPE, Problem, speak_problems
 from onethread.app.repeats import Repeats
+from onethread.app.strictness import as_declared
 from onethread.app.unsubscribe import UnsubscribeDoor
 from onethread.channels import api as channels
 from onethread.channels.door import HookDoor
@@ -85,7 +86,7 @@ def make_api(*, docs: bool = False, largest_upload: int = LARGEST_UPLOAD) -> Fas
     speak_problems(app)
     app.include_router(health.router())
     for room in ROOMS:
-        app.include_router(room(), prefix=PREFIX)
+        app.include_router(room(), prefix=PREFIX, dependencies=[Depends(as_declared)])
     return app
 
 

@@ -1,7 +1,7 @@
 """Routes of messages: what is said in a conversation, and taking it back."""
 
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request
 from pydantic import Field, StringConstraints
@@ -37,9 +37,11 @@ from onethread.kernel.ids import (
     MessageId,
 )
 from onethread.platform.db import Tx
-from onethread.platform.wire import Body, Page
+from onethread.platform.wire import Body, Page, read_cursor, write_cursor
 
 routes = APIRouter(tags=["conversations"])
+
+Cursor = Annotated[str | None, Query(max_length=200)]
 
 
 class SayBody(ContentBody):
@@ -91,15 +93,27 @@ async def list_messages(
     conversation_id: ConversationId,
     before: Annotated[Seq | None, Query(description="Messages before this place, the nearest ones.")] = None,
     after: Annotated[Seq | None, Query(description="Messages after this place.")] = None,
+    cursor: Cursor = None,
     limit: Limit = 50,
 ) -> Page[MessageLine]:
-    """List messages and notes in their order: the last ones unless told otherwise."""
+    """List messages and notes in their order: the last ones unless told otherwise.
+
+    `next` goes on in the same direction: to older ones, with `after` to newer ones.
+    """
+    if (place := read_cursor(cursor, tuple[Literal["before", "after"], int])) is not None:
+        if before is not None or after is not None:
+            raise Invalid("Say either cursor or a place, not both.", field="cursor")
+        before, after = (place[1], None) if place[0] == "before" else (None, place[1])
     async with house_of(request).database.transaction() as tx:
         row = await look(tx, actor, conversation_id)
-        lines = await messages.page(tx, row.id, before=before, after=after, limit=limit)
-    more = len(lines) == limit
-    place = lines[-1].seq if after is not None and more else lines[0].seq if more else None
-    return Page(items=lines, next=None if place is None else str(place))
+        lines = await messages.page(tx, row.id, before=before, after=after, limit=limit + 1)
+    if len(lines) <= limit:
+        return Page(items=lines)
+    if after is not None:
+        lines = lines[:limit]
+        return Page(items=lines, next=write_cursor(("after", lines[-1].seq)))
+    lines = lines[-limit:]
+    return Page(items=lines, next=write_cursor(("before", lines[0].seq)))
 
 
 @routes.post(

@@ -17,7 +17,11 @@ Short = Annotated[str, StringConstraints(max_length=500)]
 FileWord = Annotated[str, StringConstraints(pattern=r"^file:[0-9a-f]{64}$")]
 ClientId = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[!-~]+$")]
 Emoji = Annotated[str, StringConstraints(min_length=1, max_length=16)]
-IdentifierText = Annotated[str, StringConstraints(min_length=3, max_length=400, pattern=r"^[a-z]+:.+$")]
+IdentifierText = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=600),
+    Field(description="An identifier in any writing: `email:ana@example.com`, a bare address or a number."),
+]
 
 
 class MediaBody(Body):
