@@ -78,6 +78,7 @@ def server_conf(*, sockets: Path, memory: int, durable: bool) -> str:
             "full_page_writes": "off",
             "synchronous_commit": "off",
             "shared_buffers": "128MB",
+            "max_connections": 400,  # several servers and pools of tests share it
             "min_wal_size": "80MB",
             "max_wal_size": "1GB",
             "logging_collector": "off",
