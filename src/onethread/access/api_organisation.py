@@ -169,6 +169,7 @@ async def list_audit(
 ) -> Page[AuditEntry]:
     """List administrative acts, the newest first."""
     actor.require("audit.read")
+    actor.require_no_limits("The audit log is")
     before = read_cursor(cursor, UUID)
     async with house_of(request).database.transaction() as tx:
         found = await queries.audit(

@@ -155,6 +155,11 @@ class Actor:
         if not self.sees_brand(brand_id):
             raise NotAllowed("This belongs to a brand you do not work for.", brand_id=str(brand_id))
 
+    def require_no_limits(self, what: str) -> None:
+        """Raise NotAllowed unless the actor works for every brand and team, which reading `what` needs."""
+        if self.brands is not None or self.teams is not None:
+            raise NotAllowed(f"{what} not cut by brands and teams; somebody without such limits must see to it.")
+
     def sees(self, brand_id: BrandId, team_id: TeamId | None, assignee_id: AgentId | None) -> bool:
         """Tell whether work of this brand, team and assignee is within the actor's limits.
 

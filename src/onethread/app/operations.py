@@ -140,6 +140,7 @@ async def list_dead_letters(
 ) -> Page[DeadLetter]:
     """List events a subscriber could not take, the newest first."""
     actor.require("events.replay")
+    actor.require_no_limits("Dead letters are")
     async with house.database.transaction() as tx:
         letters = await log_store.dead_letters(
             tx, subscriber=subscriber, before=read_cursor(cursor, UUID), limit=limit + 1
@@ -157,6 +158,7 @@ async def list_dead_letters(
 async def replay_dead_letter(house: Housed, actor: Acting, letter_id: Annotated[UUID, Path()]) -> None:
     """Give an event to its subscriber once more; when it fails again it stays, with the new reason (409)."""
     actor.require("events.replay")
+    actor.require_no_limits("Dead letters are")
     try:
         await house.subscribers.replay(letter_id)
     except Refused:
@@ -176,6 +178,7 @@ class StillFails(Conflict):
 async def get_health(house: Housed, actor: Acting) -> Readiness:
     """Show how the server is: the database, who is behind, what waits, what crashed."""
     actor.require("events.read")
+    actor.require_no_limits("The health of the server is")
     return await readiness(house)
 
 
