@@ -22,6 +22,7 @@ from onethread.app.settings import Settings
 from onethread.app.supervision import Crew
 from onethread.channels.accounts import Accounts
 from onethread.channels.contract import Channel
+from onethread.channels.jobs import Checker
 from onethread.channels.ports import Ports, RunsDoor
 from onethread.channels.reception import Reception
 from onethread.conversations.desk import Desks
@@ -224,6 +225,7 @@ def _start(house: House, embedded: EmbeddedPostgres | None) -> None:
     crew.start("signals", house.signals.run)
     crew.start("receiver", house.receiver.run)
     crew.start("sender", house.sender.run)
+    crew.start("accounts", Checker(house.database, house.accounts, house.channels).run)
     crew.start("media", house.fetcher.run)
     crew.start("snoozes", lambda: end_snoozes(house.database, house.clock))
     crew.start("webhooks", house.webhooks.run)

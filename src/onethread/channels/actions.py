@@ -40,6 +40,7 @@ __all__ = [
     "load_state",
     "replay_receipts",
     "report_health",
+    "report_well",
     "save_state",
     "settle_receipts",
     "waiting_receipts",
@@ -122,6 +123,15 @@ async def get_account(tx: Tx, actor: Actor, account_id: AccountId, *, secrets: S
 async def report_health(tx: Tx, account_id: AccountId, health: Health) -> None:
     """Note how an account is doing; announce it when it changed."""
     changed = await store.set_health(tx, account_id, well=health.well, what=health.what)
+    await _tell_health(tx, account_id, health, changed)
+
+
+async def report_well(tx: Tx, account_id: AccountId) -> None:
+    """Note that an account just worked; announce it when it did not before."""
+    await _tell_health(tx, account_id, Health(True), await store.set_well(tx, account_id))
+
+
+async def _tell_health(tx: Tx, account_id: AccountId, health: Health, changed: tuple[str, BrandId] | None) -> None:
     if changed is not None:
         channel, brand_id = changed
         fact = AccountHealthChanged(account_id, channel, health.well, health.what)

@@ -66,6 +66,20 @@ async def set_health(tx: Tx, id_: AccountId, *, well: bool, what: str) -> tuple[
     return rows[0] if rows else None
 
 
+async def set_well(tx: Tx, id_: AccountId) -> tuple[str, BrandId] | None:
+    """Note that an account works; return its channel and brand if that is news. A hint it carries stays."""
+    rows: list[tuple[str, BrandId]] = await tx.tuples(
+        """
+        UPDATE channels.account
+           SET well = true, health = '', health_at = now()
+         WHERE id = %s AND well IS DISTINCT FROM true
+        RETURNING channel, brand_id
+        """,
+        (id_,),
+    )
+    return rows[0] if rows else None
+
+
 async def insert_receipts(tx: Tx, receipts: Sequence[tuple[AccountId, ReceiptDraft]]) -> set[tuple[AccountId, str]]:
     """Keep receipts in the given order; return the (account, external id) of those that were new."""
     rows = await tx.tuples(

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final, assert_never
 
 import structlog
@@ -37,7 +37,7 @@ from onethread.conversations.store.deliveries import Claimed, Moved, Result
 from onethread.conversations.unsubscribing import Unsubscribe
 from onethread.kernel.clock import utc_now
 from onethread.kernel.errors import Unavailable
-from onethread.kernel.ids import AccountId, DeliveryId
+from onethread.kernel.ids import AccountId
 from onethread.platform import metrics
 from onethread.platform.db import Database, Tx
 from onethread.platform.events import log as events
@@ -47,7 +47,11 @@ log = structlog.get_logger(__name__)
 
 BELL: Final = "deliveries"
 _POLL: Final = 0.25  # seconds between looks for what came due by itself
-_AT_ONCE: Final = 200  # deliveries on their way at the same time
+_PER_ACCOUNT: Final = 32  # deliveries of one account on their way at the same time
+_UNREACHED: Final = 3  # attempts in a row that reached nobody before an account turns red
+_GRACE: Final = 10.0  # seconds after which an account nobody here has heard of is not just new
+_OFF: Final = "Its account is switched off: it is sent when the account is switched on again."
+_GONE: Final = "Its account is not there (any more)."
 _SWEEP: Final = 2.0  # seconds between looks for leases and silence that ran out
 
 GetDesk = Callable[[], Awaitable[Desk]]
@@ -64,7 +68,7 @@ class Sender:
         self._done = asyncio.Event()
         self._results: list[tuple[Claimed, Outcome]] = []
         self._under_way: set[asyncio.Task[None]] = set()
-        self._pace: dict[AccountId, Pace] = {}
+        self._lines: dict[AccountId, Line] = {}
         database.bells[BELL] = self._due.set
 
     async def run(self) -> None:
@@ -89,7 +93,7 @@ class Sender:
         while True:
             self._due.clear()
             try:
-                more = len(self._under_way) < _AT_ONCE and await self.step()
+                more = await self.step()
             except Unavailable:
                 await asyncio.sleep(0.5)
                 continue
@@ -100,46 +104,45 @@ class Sender:
                         await self._due.wait()
 
     async def step(self) -> bool:
-        """Claim what is due and start handing it over; tell whether there may be more."""
+        """Claim what is due and start handing it over; tell whether somebody may have more and room for it."""
         desk = await self._desk()
-        room = _AT_ONCE - len(self._under_way)
-        resting = [id_ for id_, pace in self._pace.items() if pace.rests()]
+        rooms = self._rooms(desk)
+        if not rooms:
+            return False
         async with self._database.transaction() as tx:
-            claimed = await store.claim_due(tx, limit=room, lease_seconds=self._lease, except_accounts=resting)
-            now, later = self._pace_out(desk, claimed)
-            for seconds, ids in later.items():
-                await store.unclaim(tx, ids, seconds=seconds)
-            leaving = await queries.leaving(tx, [one.id for one in now]) if now else {}
-        for one in now:
+            claimed = await store.claim_due(tx, rooms, lease_seconds=self._lease)
+            leaving = await queries.leaving(tx, [one.id for one in claimed]) if claimed else {}
+        for one in sorted(claimed, key=lambda each: each.id):
+            line = self._lines[one.account_id]
+            line.pace.take()
+            line.under_way += 1
             task = asyncio.create_task(self._hand_over(desk, one, leaving.get(one.id)), name="sender:delivery")
             self._under_way.add(task)
             task.add_done_callback(self._under_way.discard)
-        return len(claimed) == room
+        return any(line.room > 0 for line in {self._lines[one.account_id] for one in claimed})
 
-    def _pace_out(self, desk: Desk, claimed: Sequence[Claimed]) -> tuple[list[Claimed], dict[float, list[DeliveryId]]]:
-        """Let each account go only as fast as its channel allows; the rest waits in its order."""
-        now: list[Claimed] = []
-        later: dict[float, list[DeliveryId]] = {}
-        for one in sorted(claimed, key=lambda each: each.id):
-            channel = desk.channels.get(one.channel)
-            if channel is None:
-                now.append(one)
-                continue
-            pace = self._pace.setdefault(one.account_id, Pace(channel.declaration.capabilities.per_second))
-            wait = pace.take()
-            if wait > 0:
-                later.setdefault(round(wait, 1) or 0.1, []).append(one.id)
-            else:
-                now.append(one)
-        return now, later
+    def _rooms(self, desk: Desk) -> dict[AccountId, int]:
+        """Return how many deliveries each account that can send may take now; the others are not asked."""
+        rooms = {}
+        for account_id in _able(desk):
+            line = self._lines.get(account_id)
+            if line is None:
+                capabilities = desk.channels[desk.accounts[account_id].channel].declaration.capabilities
+                line = self._lines[account_id] = Line(Pace(capabilities.per_second))
+            if line.room > 0:
+                rooms[account_id] = line.room
+        return rooms
 
     async def _hand_over(self, desk: Desk, claimed: Claimed, leaving: Leaving | None) -> None:
-        account = desk.accounts.get(claimed.account_id)
-        channel = desk.channels.get(claimed.channel)
-        if leaving is None or account is None or channel is None or not account.enabled:
-            outcome: Outcome = Unreachable("Its account is not there any more, or is switched off.", permanent=False)
-        else:
-            outcome = await self._send(desk, channel, account, claimed, leaving)
+        try:
+            if leaving is None:
+                outcome: Outcome = Unreachable("Its message is not there any more.", permanent=False)
+            else:
+                outcome = await self._send(
+                    desk, desk.channels[claimed.channel], desk.accounts[claimed.account_id], claimed, leaving
+                )
+        finally:
+            self._lines[claimed.account_id].under_way -= 1
         metrics.deliveries.labels(claimed.channel, type(outcome).__name__).inc()
         self._results.append((claimed, outcome))
         self._done.set()
@@ -211,16 +214,31 @@ class Sender:
         await events.append(tx, delivery_news(moved, utc_now()))
 
     async def _note_health(self, tx: Tx, results: Sequence[tuple[Claimed, Outcome]]) -> None:
-        """An account that needs a person turns red at once, and well again with its first success."""
+        """An account that needs a person turns red: at once when it says so, or when nothing gets through in a row.
+
+        Its first success turns it well again.
+        """
         state: dict[AccountId, Health] = {}
         for claimed, outcome in results:
-            if isinstance(outcome, NeedsAttention):
-                state[claimed.account_id] = Health(False, outcome.what)
-                self._pace[claimed.account_id].rest(30.0)
-            elif isinstance(outcome, Sent):
-                state[claimed.account_id] = Health(True)
+            line = self._lines[claimed.account_id]
+            match outcome:
+                case NeedsAttention():
+                    state[claimed.account_id] = Health(False, outcome.what)
+                    line.pace.rest(30.0)
+                case TryLater(no_line=True):
+                    line.unreached += 1
+                    if line.unreached >= _UNREACHED:
+                        state[claimed.account_id] = Health(False, outcome.reason)
+                case Sent():
+                    line.unreached = 0
+                    state[claimed.account_id] = Health(True)
+                case _:
+                    line.unreached = 0
         for account_id in sorted(state):
-            await channels.report_health(tx, account_id, state[account_id])
+            if state[account_id].well:
+                await channels.report_well(tx, account_id)
+            else:
+                await channels.report_health(tx, account_id, state[account_id])
 
     async def _sweep(self) -> None:
         while True:
@@ -229,16 +247,25 @@ class Sender:
             await asyncio.sleep(_SWEEP)
 
     async def sweep(self) -> None:
-        """Settle what nobody reported on: leases that ran out, providers that kept silent."""
+        """Settle what nobody reported on: leases and silence that ran out; say why the rest waits."""
         desk = await self._desk()
         idempotent = [name for name, one in desk.channels.items() if one.declaration.capabilities.idempotent]
         longest = max((one.declaration.capabilities.reconcile_seconds for one in desk.channels.values()), default=600)
+        able = _able(desk)
         async with self._database.transaction() as tx:
             moved = await store.expire_leases(tx, reconcile_seconds=longest, idempotent=idempotent)
             moved += await store.retry_unknown(tx)
+            moved += await store.explain_waiting(
+                tx, able=able, known=list(desk.accounts), off=_OFF, gone=_GONE, grace_seconds=_GRACE
+            )
             await self._tell(tx, moved)
         if moved:
             self._due.set()
+
+
+def _able(desk: Desk) -> list[AccountId]:
+    """Return the accounts that can send: switched on, and their channel is here."""
+    return [id_ for id_, account in desk.accounts.items() if account.enabled and account.channel in desk.channels]
 
 
 class Pace:
@@ -251,21 +278,33 @@ class Pace:
         self._at = time.monotonic()
         self._resting_until = 0.0
 
-    def take(self) -> float:
-        """Take one; return 0, or the seconds to wait when there is none."""
+    @property
+    def ready(self) -> int:
+        """Return how many may go now."""
         now = time.monotonic()
         self._left = min(self._most, self._left + (now - self._at) * self._per_second)
         self._at = now
-        if self._left < 1.0:
-            return (1.0 - self._left) / self._per_second
+        return 0 if now < self._resting_until else int(self._left)
+
+    def take(self) -> None:
+        """Let one go."""
         self._left -= 1.0
-        return 0.0
 
     def rest(self, seconds: float) -> None:
         self._resting_until = time.monotonic() + seconds
 
-    def rests(self) -> bool:
-        return time.monotonic() < self._resting_until
+
+@dataclass(slots=True, eq=False)
+class Line:
+    """An account as the sender sees it. `unreached`: attempts in a row in which nobody was at the other end."""
+
+    pace: Pace
+    under_way: int = 0
+    unreached: int = 0
+
+    @property
+    def room(self) -> int:
+        return min(_PER_ACCOUNT - self.under_way, self.pace.ready)
 
 
 def _outgoing(desk: Desk, claimed: Claimed, leaving: Leaving) -> Outgoing:

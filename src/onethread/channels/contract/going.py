@@ -48,10 +48,14 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class TryLater:
-    """Not now: the same delivery again after so many seconds."""
+    """Not now: the same delivery again after so many seconds.
+
+    `no_line`: the provider could not be reached at all, which says something of the account, not of the message.
+    """
 
     after: float
     reason: str
+    no_line: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,7 +76,8 @@ _LINE: Final[LiteralString] = """
           LEFT JOIN LATERAL (
                SELECT jsonb_agg(jsonb_build_object(
                           'by_kind', by_kind, 'by_id', by_id, 'emoji', emoji,
-                          'at', to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')) ORDER BY at) AS reactions
+                          'at', to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))
+                          ORDER BY at) AS reactions
                  FROM conversations.reaction
                 WHERE reaction.message_id = message.id) AS felt ON true
 """

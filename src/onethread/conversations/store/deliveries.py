@@ -1,6 +1,6 @@
 """SQL writes of deliveries: queued, claimed, settled, told about."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, LiteralString
@@ -100,8 +100,8 @@ async def insert_deliveries(tx: Tx, new: Sequence[NewDelivery]) -> None:
     )
 
 
-async def claim_due(tx: Tx, *, limit: int, lease_seconds: float, except_accounts: Sequence[AccountId]) -> list[Claimed]:
-    """Take due deliveries for sending, one person's in their order, and lease them."""
+async def claim_due(tx: Tx, rooms: Mapping[AccountId, int], *, lease_seconds: float) -> list[Claimed]:
+    """Take due deliveries, of each account as many as it has room for, one person's in their order; lease them."""
     return await tx.all(
         Claimed,
         """
@@ -110,36 +110,58 @@ async def claim_due(tx: Tx, *, limit: int, lease_seconds: float, except_accounts
                attempts    = delivery.attempts + 1,
                lease_until = now() + make_interval(secs => %(lease)s),
                changed_at  = clock_timestamp()
-          FROM (SELECT id
-                  FROM conversations.delivery AS next
-                 WHERE status = 'queued' AND due_at <= now()
-                   AND account_id <> ALL (%(except)s::uuid[])
-                   AND NOT EXISTS (SELECT
-                                     FROM conversations.delivery AS earlier
-                                    WHERE earlier.account_id = next.account_id
-                                      AND earlier.identifier_id = next.identifier_id
-                                      AND earlier.id < next.id
-                                      AND earlier.status IN ('queued', 'sending'))
-                 ORDER BY due_at
-                 LIMIT %(limit)s
-                   FOR UPDATE SKIP LOCKED) AS due
+          FROM unnest(%(accounts)s::uuid[], %(rooms)s::int[]) AS given (account, room)
+         CROSS JOIN LATERAL (SELECT id
+                               FROM conversations.delivery AS next
+                              WHERE status = 'queued' AND due_at <= now()
+                                AND next.account_id = given.account
+                                AND NOT EXISTS (SELECT
+                                                  FROM conversations.delivery AS earlier
+                                                 WHERE earlier.account_id = next.account_id
+                                                   AND earlier.identifier_id = next.identifier_id
+                                                   AND earlier.id < next.id
+                                                   AND earlier.status IN ('queued', 'sending'))
+                              ORDER BY due_at
+                              LIMIT given.room
+                                FOR UPDATE SKIP LOCKED) AS due
          WHERE delivery.id = due.id
         RETURNING delivery.id, message_id, account_id, channel, identifier_id, act, emoji, attempts, repeated
         """,
-        {"limit": limit, "lease": lease_seconds, "except": list(except_accounts)},
+        {"accounts": list(rooms), "rooms": list(rooms.values()), "lease": lease_seconds},
     )
 
 
-async def unclaim(tx: Tx, ids: Sequence[DeliveryId], *, seconds: float) -> None:
-    """Give claimed deliveries back that were not handed over at all."""
-    await tx.run(
+async def explain_waiting(
+    tx: Tx, *, able: Sequence[AccountId], known: Sequence[AccountId], off: str, gone: str, grace_seconds: float
+) -> list[Moved]:
+    """Say of due deliveries whose account cannot send why they wait; return those it was not said of before.
+
+    An account nobody here knows may be new: nothing is said before the grace is over.
+    """
+    return await tx.all(
+        Moved,
         """
         UPDATE conversations.delivery
-           SET status = 'queued', attempts = attempts - 1, lease_until = NULL,
-               due_at = now() + make_interval(secs => %s)
-         WHERE id = ANY (%s::uuid[]) AND status = 'sending'
+           SET reason = waiting.why, changed_at = clock_timestamp()
+          FROM (SELECT delivery.id AS waiting_id, message.conversation_id,
+                       CASE WHEN delivery.account_id = ANY (%(known)s::uuid[]) THEN %(off)s ELSE %(gone)s END AS why, """
+        + _BRAND
+        + """
+                  FROM conversations.delivery
+                  JOIN conversations.message ON message.id = delivery.message_id
+                 WHERE status = 'queued' AND delivery.account_id <> ALL (%(able)s::uuid[])
+                   AND due_at <= now() - CASE WHEN delivery.account_id = ANY (%(known)s::uuid[]) THEN interval '0'
+                                              ELSE make_interval(secs => %(grace)s) END
+                   AND reason IS DISTINCT FROM
+                       CASE WHEN delivery.account_id = ANY (%(known)s::uuid[]) THEN %(off)s ELSE %(gone)s END
+                 ORDER BY due_at
+                 LIMIT 500
+                   FOR UPDATE OF delivery SKIP LOCKED) AS waiting
+         WHERE delivery.id = waiting_id
+        RETURNING delivery.id, message_id, waiting.conversation_id, identifier_id, channel, status, reason,
+                  repeated, waiting.brand_id
         """,
-        (seconds, list(ids)),
+        {"able": list(able), "known": list(known), "off": off, "gone": gone, "grace": grace_seconds},
     )
 
 

@@ -1,4 +1,4 @@
-"""Messages, drafts and reactions say who wrote them: a customer, an agent, a key, a bot."""
+"""Messages, drafts and reactions say who wrote them; each account's due deliveries are found by themselves."""
 
 from alembic import op
 
@@ -35,4 +35,9 @@ def upgrade() -> None:
     op.execute("""
         UPDATE conversations.reaction SET by_kind = 'key'
          WHERE by_kind = 'agent' AND EXISTS (SELECT FROM access.api_key WHERE id = by_id)
+    """)
+    # Each account is asked for as many as it can take now, however long the queue of another is.
+    op.execute("""
+        CREATE INDEX delivery_account_due_idx ON conversations.delivery (account_id, due_at)
+         WHERE status = 'queued'
     """)

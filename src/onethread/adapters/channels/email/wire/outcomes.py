@@ -48,7 +48,7 @@ def refused(stage: Stage, code: int, text: str, *, server: str, user: str = "") 
 
 def unreached(what: str) -> TryLater:
     """Nothing was handed over, because the server could not be reached or went away."""
-    return TryLater(_SOON, what)
+    return TryLater(_SOON, what, no_line=True)
 
 
 def _patience(code: int, enhanced: str) -> float:
