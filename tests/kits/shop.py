@@ -124,10 +124,11 @@ class Shop:
                 await asyncio.sleep(0.1)
 
     async def applied(self, *, seconds: float = 30.0) -> None:
-        """Wait until no receipt waits any more."""
+        """Wait until every receipt was tried; one that speaks of what is not here yet goes on waiting."""
 
         async def nothing_waits() -> bool:
-            return bool(await self.value("SELECT count(*) FROM channels.receipt WHERE state = 'waiting'") == 0)
+            left = await self.value("SELECT count(*) FROM channels.receipt WHERE state = 'waiting' AND reason IS NULL")
+            return bool(left == 0)
 
         await until(nothing_waits, seconds=seconds)
 

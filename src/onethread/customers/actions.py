@@ -90,6 +90,8 @@ async def _observe(tx: Tx, seen: dict[Identifier, Sighting], kept: dict[Identifi
     if news:
         touched = await store_identifier.observe(tx, news)
         await store_identifier.fold_profiles(tx, touched)
+        at = max(sighting.seen_at for _, sighting in news)
+        await append(tx, [EventDraft(events.CustomerRenamed(customer_id), at) for customer_id in sorted(touched)])
 
 
 def _recognised(identifier: Identifier, row: Row, sighting: Sighting, *, fresh: bool = False) -> Recognised:

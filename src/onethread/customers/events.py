@@ -48,6 +48,13 @@ class CustomerSplit:
 
 
 @dataclass(frozen=True, slots=True)
+class CustomerRenamed:
+    """A newer name or language was observed on one of their identifiers; which, is there and not in the log."""
+
+    customer_id: CustomerId
+
+
+@dataclass(frozen=True, slots=True)
 class SuggestionMade:
     """Two customers may be one person; the evidence is too weak to join them."""
 
