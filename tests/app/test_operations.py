@@ -78,6 +78,16 @@ def test_whoever_works_for_a_brand_reads_no_other_brands_events(server: Server, 
         assert everything.status_code == 403
 
 
+@pytest.mark.parametrize(
+    "url", ["http://169.254.169.254/", "http://10.0.0.1:8080/", "https://localhost/", "http://[::1]/"]
+)
+def test_a_webhook_to_an_inner_address_is_refused_at_once(server: Server, url: str) -> None:
+    with server.client() as owner:
+        answer = owner.post("webhooks", json={"url": url, "types": ["*"]})
+    assert (answer.status_code, answer.json()["field"]) == (422, "url")
+    assert "ONETHREAD_OUTWARD_ALLOW" in answer.json()["detail"]
+
+
 async def test_the_life_of_a_webhook(server: Server, owner: httpx.Client) -> None:
     async with Receiver.listening() as receiver:
         made = await asyncio.to_thread(owner.post, "webhooks", json={"url": receiver.url, "types": ["TeamChanged"]})
@@ -146,11 +156,12 @@ async def test_a_message_arrives_with_its_words(server: Server, owner: httpx.Cli
 
 
 def test_a_webhook_to_an_inner_address_is_never_called(own_server: Server) -> None:
-    own_server.stop()
-    own_server.environment["ONETHREAD_OUTWARD_ALLOW"] = ""
-    own_server.start()
     with own_server.client() as client:
         made = client.post("webhooks", json={"url": "http://127.0.0.1:1/", "types": ["*"]}).json()
+    own_server.stop()
+    own_server.environment["ONETHREAD_OUTWARD_ALLOW"] = ""  # it was allowed, and is no more
+    own_server.start()
+    with own_server.client() as client:
         answer = client.post(f"webhooks/{made['webhook']['id']}/ping").json()
     assert answer["status"] is None
     assert "not public" in answer["error"]

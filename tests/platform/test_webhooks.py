@@ -190,6 +190,9 @@ async def test_gone_disables_the_webhook(running: Running, receiver: Receiver):
     await running.happen(ConversationClosed("a"))
     await running.become(1, "dead")
     async with running.database.transaction() as tx:
+        (failing,) = await store.failing(tx)
+    assert (failing.id, failing.dead, failing.retrying) == (shown.webhook.id, 1, 0)
+    async with running.database.transaction() as tx:
         webhook = await actions.one(tx, shown.webhook.id)
     assert (webhook.enabled, webhook.disabled_reason) == (False, "The address answered 410 Gone.")
     await running.happen(ConversationClosed("b"))
@@ -280,6 +283,7 @@ def test_answers_mean():
     assert judge(Answer(503, retry_after=1e9), attempts=1, chance=0.5) == Again(86_400)
     assert judge(Answer(302), attempts=7, chance=0.5) == Again(86_400)
     assert judge(Answer(500), attempts=8, chance=0.5) == Dead()
+    assert judge(Answer(None, "not public", final=True), attempts=1, chance=0.5) == Dead()
     assert judge(Answer(410), attempts=1, chance=0.5) == Stopped("The address answered 410 Gone.")
 
 

@@ -7,6 +7,7 @@ import tempfile
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Literal
+from urllib.parse import urlsplit
 
 from psycopg import Error as DatabaseError
 
@@ -23,6 +24,7 @@ from onethread.platform.db import Database, Tx
 from onethread.platform.embedded import ServerFailed
 from onethread.platform.events import store as log_store
 from onethread.platform.secrets import Undecipherable
+from onethread.platform.webhooks import store as webhooks
 
 State = Literal["well", "beware", "broken"]
 
@@ -67,6 +69,7 @@ async def _database(settings: Settings, conninfo: str) -> list[Finding]:
             findings += await _cursors(tx)
             findings += await _receipts(tx)
             findings += await _accounts(tx, settings)
+            findings += await _webhooks(tx)
     except Unavailable as lost:
         findings.append(Finding("database", "broken", lost.detail))
     finally:
@@ -183,4 +186,12 @@ async def _accounts(tx: Tx, settings: Settings) -> list[Finding]:
             findings.append(Finding(what, "broken", row.health))
         else:
             findings.append(Finding(what, "well", row.health or "works" if row.well else "not used yet"))
+    return findings
+
+
+async def _webhooks(tx: Tx) -> list[Finding]:
+    findings = []
+    for one in await webhooks.failing(tx):
+        given_up = f"{one.dead} deliveries given up, {one.retrying} tried again"
+        findings.append(Finding(f"webhook {urlsplit(one.url).hostname}", "beware", f"{given_up}. {one.reason}"))
     return findings

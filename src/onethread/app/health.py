@@ -17,6 +17,7 @@ from onethread.conversations.queries import outgoing
 from onethread.kernel.errors import NotAllowed, Unavailable
 from onethread.platform import metrics
 from onethread.platform.events import store as log_store
+from onethread.platform.webhooks import store as webhooks
 
 _LATE: Final = timedelta(minutes=5)  # work that is older than this means that something stands still
 
@@ -47,6 +48,7 @@ class Readiness(BaseModel):
     oldest_unapplied_receipt_seconds: float = 0.0
     oldest_undelivered_message_seconds: float = 0.0
     parked_receipts: int = 0
+    failing_webhooks: int = 0
     crashed: list[TaskState] = []
     why: list[str] = []
 
@@ -70,6 +72,7 @@ async def readiness(house: House) -> Readiness:
             receipt = _age(await channels.oldest_waiting(tx), now)
             message = _age(await outgoing.oldest_due(tx), now)
             parked = await channels.parked_count(tx)
+            failing = len(await webhooks.failing(tx))
     except Unavailable:
         return Readiness(ready=False, database="down", crashed=crashed, why=["The database cannot be reached.", *why])
     cursors = [
@@ -89,6 +92,7 @@ async def readiness(house: House) -> Readiness:
         # A mailbox that is down delays its messages; the server is well all the same.
         oldest_undelivered_message_seconds=message,
         parked_receipts=parked,
+        failing_webhooks=failing,
         crashed=crashed,
         why=why,
     )

@@ -1,6 +1,7 @@
 """Routes of the outgoing webhooks. What they do is in platform/webhooks; who may is decided here."""
 
 from typing import Annotated
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from fastapi import APIRouter, Query
@@ -11,8 +12,9 @@ from onethread.access.actions.audit import record_audit
 from onethread.access.model import Actor
 from onethread.app.health import Housed
 from onethread.app.vocabulary import EVENT_TYPES
-from onethread.kernel.errors import NotAllowed, NotFound
+from onethread.kernel.errors import Invalid, NotAllowed, NotFound
 from onethread.kernel.ids import BrandId, new_id
+from onethread.platform.addresses import Allowed, is_inner
 from onethread.platform.db import Tx
 from onethread.platform.webhooks import actions, store
 from onethread.platform.webhooks.model import Delivery, DeliveryState, Webhook, WebhookId
@@ -89,6 +91,7 @@ async def add_webhook(house: Housed, actor: Acting, body: NewWebhookBody) -> Web
         actor.require_brand(body.brand_id)
     elif actor.brands is not None:
         raise NotAllowed("You work for certain brands only; say with brand_id whose events are wanted.")
+    _check_open(house, body.url)
     async with house.database.transaction() as tx:
         made = await actions.subscribe(
             tx,
@@ -117,6 +120,8 @@ async def change_webhook(house: Housed, actor: Acting, webhook_id: WebhookId, bo
     """Change where a webhook goes, what it gets, or whether it gets anything."""
     async with house.database.transaction() as tx:
         before = await _managed(tx, actor, webhook_id)
+        if body.url is not None:
+            _check_open(house, body.url)
         after = await actions.change(
             tx,
             webhook_id,
@@ -191,6 +196,19 @@ async def replay_webhook_deliveries(house: Housed, actor: Acting, webhook_id: We
         await record_audit(tx, actor, "webhook.replayed", "webhook", webhook_id, after={"count": count})
     house.webhooks.wake()
     return Replayed(count=count)
+
+
+def _check_open(house: Housed, url: str) -> None:
+    """Refuse an address that is plainly an inner one; one behind a name is refused when it is connected to."""
+    try:
+        host = urlsplit(url).hostname or ""
+    except ValueError:
+        return  # the words for what is no address at all are said below
+    if is_inner(host, Allowed.of(house.settings.outward_allow)):
+        raise Invalid(
+            f"{host} is not a public address. Whoever runs the server can allow it: ONETHREAD_OUTWARD_ALLOW.",
+            field="url",
+        )
 
 
 def _place(cursor: str | None) -> WebhookId | None:

@@ -41,6 +41,16 @@ def may_reach(host: str, addresses: Sequence[str], allowed: Allowed) -> bool:
     return normal_host(host) in allowed.hosts or all(_is_open(address, allowed) for address in addresses)
 
 
+def is_inner(host: str, allowed: Allowed) -> bool:
+    """Tell of a host as it is written, before anything is looked up, that it may not be called."""
+    try:
+        ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        name = normal_host(host)
+        return (name == "localhost" or name.endswith(".localhost")) and name not in allowed.hosts
+    return not may_reach(host, [host], allowed)
+
+
 def normal_host(host: str) -> str:
     return host.rstrip(".").lower()
 

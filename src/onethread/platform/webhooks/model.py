@@ -59,11 +59,15 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back: an HTTP status, or None and the reason in words. `retry_after` in seconds."""
+    """What came back: an HTTP status, or None and the reason in words. `retry_after` in seconds.
+
+    `final`: it was us who refused, and another attempt would be refused as well.
+    """
 
     status: int | None
     error: str = ""
     retry_after: float | None = None
+    final: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +103,7 @@ def judge(answer: Answer, *, attempts: int, chance: float) -> Verdict:
         return Delivered()
     if answer.status == 410:
         return Stopped("The address answered 410 Gone.")
-    if attempts > len(_WAITS):
+    if answer.final or attempts > len(_WAITS):
         return Dead()
     wait = _WAITS[attempts - 1] * (1 + _JITTER * (2 * chance - 1))
     # A polite "later" is honoured, but nobody may put us off for longer than our own longest wait.

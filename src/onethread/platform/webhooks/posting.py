@@ -20,7 +20,7 @@ def post_through(client: httpx.AsyncClient) -> Post:
         try:
             response = await client.post(url, content=body, headers=dict(headers))
         except AddressRefused:
-            return Answer(None, "The address is not public, and the operator has not allowed it.")
+            return Answer(None, "The address is not public, and the operator has not allowed it.", final=True)
         except httpx.TimeoutException:
             return Answer(None, f"No answer within {TIMEOUT:.0f} seconds.")
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:

@@ -43,6 +43,17 @@ class Target:
     old_secret: bytes | None
 
 
+@dataclass(frozen=True, slots=True)
+class Failing:
+    """A webhook in trouble: how many deliveries gave up, how many try again, and why the last one failed."""
+
+    id: WebhookId
+    url: str
+    reason: str
+    dead: int
+    retrying: int
+
+
 async def insert_webhook(
     tx: Tx, id_: WebhookId, *, url: str, types: Sequence[str], brand_id: BrandId | None, secret: bytes
 ) -> None:
@@ -252,6 +263,28 @@ async def revive(tx: Tx, webhook_id: WebhookId, ids: Sequence[int] | None) -> li
         RETURNING id
         """,
         {"webhook": webhook_id, "ids": None if ids is None else list(ids)},
+    )
+
+
+async def failing(tx: Tx) -> list[Failing]:
+    """Return the webhooks that something could not be taken to, the worst first."""
+    return await tx.all(
+        Failing,
+        """
+        SELECT webhook.id, webhook.url, coalesce(webhook.disabled_reason, last.error, '') AS reason,
+               coalesce(last.dead, 0) AS dead, coalesce(last.retrying, 0) AS retrying
+          FROM platform.webhook
+          LEFT JOIN LATERAL (
+               SELECT count(*) FILTER (WHERE state = 'dead')    AS dead,
+                      count(*) FILTER (WHERE state = 'waiting') AS retrying,
+                      (array_agg(error ORDER BY id DESC))[1]    AS error
+                 FROM platform.webhook_delivery
+                WHERE webhook_id = webhook.id
+                  AND (state = 'dead' OR state = 'waiting' AND attempts > 1)) AS last ON true
+         WHERE webhook.disabled_reason IS NOT NULL OR last.dead + last.retrying > 0
+         ORDER BY dead DESC, webhook.id
+         LIMIT 100
+        """,
     )
 
 
