@@ -84,7 +84,7 @@ def test_a_message_with_everything() -> None:
     assert came.content.media[0].media_type == "image/jpeg"
     assert came.content.location == Location(13.75, 100.5, "บ้าน")
     assert came.answers == (reference_of(OURS),)
-    assert came.trust == "verified"
+    assert came.trust == "unverified"
 
 
 def test_a_message_written_offline_keeps_its_time_and_no_clock_rules_the_future() -> None:

@@ -165,8 +165,9 @@ def _message(
         at=at,
         content=Content(text=body.text or body.chosen or "", media=media, location=location, chosen=body.chosen),
         answers=answers,
-        trust="verified",
-        trust_reason="Signed by the company." if signed else "The visitor's own signed token.",
+        # A token says which browser it is, not whose: who they are is proven by a signed identify alone.
+        trust="verified" if signed else "unverified",
+        trust_reason="Signed by the company." if signed else "The browser's own token; who uses it is not proven.",
     )
 
 
