@@ -23,6 +23,7 @@ log = structlog.get_logger(__name__)
 _MAX_BODY: Final = 52 * 1024 * 1024  # bytes: a 50 MB mail and its envelope
 _OK: Final = HookAnswer(200, b'{"ok":true}', "application/json")
 _PREFIX: Final = "/hooks/"
+_MOST_AT_ONCE: Final = 256 * 1024 * 1024  # bytes of bodies read and not yet answered, of all requests together
 
 
 class HookDoor:
@@ -39,6 +40,7 @@ class HookDoor:
         self._accounts = accounts
         self._channels = channels
         self._reception = reception
+        self._held = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -59,11 +61,45 @@ class HookDoor:
 
     async def _take(self, scope: Scope, receive: Receive) -> HookAnswer:
         account, channel = await self._find(scope["path"])
+        message = await receive()
+        body: bytes = message.get("body", b"")
+        if message.get("more_body", False):
+            return await self._take_large(scope, receive, account, channel, body)
+        if message["type"] == "http.disconnect":
+            raise Malformed("The request ended before its body did.")
+        return await self._keep(scope, account, channel, body)
+
+    async def _take_large(
+        self, scope: Scope, receive: Receive, account: Account, channel: Channel, first: bytes
+    ) -> HookAnswer:
+        """Read a body of several pieces. All of them together have a bound: nobody has shown a signature yet."""
+        parts, size = [first], len(first)
+        self._held += size
+        try:
+            more = True
+            while more:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise Malformed("The request ended before its body did.")
+                part: bytes = message.get("body", b"")
+                more = message.get("more_body", False)
+                parts.append(part)
+                size += len(part)
+                self._held += len(part)
+                if size > _MAX_BODY:
+                    raise TooLarge("A webhook may have 52 MiB at the most.")
+                if self._held > _MOST_AT_ONCE:
+                    raise Unavailable("Too much is coming in at once; try again soon.", retry_after=2)
+            return await self._keep(scope, account, channel, b"".join(parts))
+        finally:
+            self._held -= size
+
+    async def _keep(self, scope: Scope, account: Account, channel: Channel, body: bytes) -> HookAnswer:
         hook = Hook(
             method=scope["method"],
             headers={name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]},
             query=scope["query_string"].decode("latin-1"),
-            body=await _body(receive),
+            body=body,
             received_at=utc_now(),
         )
         answer = channel.verify(hook, account)
@@ -93,30 +129,6 @@ class HookDoor:
         digest = hashlib.sha256(body).hexdigest()
         async with self._database.transaction() as tx:
             await store.park_request(tx, account_id, f"request:{digest}", body, reason)
-
-
-async def _body(receive: Receive) -> bytes:
-    """Read the request's body. Raises TooLarge, and Malformed when the caller hangs up."""
-    message = await receive()
-    body: bytes = message.get("body", b"")
-    if not message.get("more_body", False):
-        if message["type"] == "http.disconnect":
-            raise Malformed("The request ended before its body did.")
-        if len(body) > _MAX_BODY:
-            raise TooLarge("A webhook may have 52 MiB at the most.")
-        return body
-    parts, size = [body], len(body)
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise Malformed("The request ended before its body did.")
-        part: bytes = message.get("body", b"")
-        size += len(part)
-        if size > _MAX_BODY:
-            raise TooLarge("A webhook may have 52 MiB at the most.")
-        parts.append(part)
-        if not message.get("more_body", False):
-            return b"".join(parts)
 
 
 def _problem(refusal: Refused) -> HookAnswer:

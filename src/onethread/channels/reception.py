@@ -13,7 +13,7 @@ from onethread.channels.model import fitting, lane_of
 from onethread.kernel.errors import Unavailable
 from onethread.kernel.ids import AccountId
 from onethread.platform import metrics
-from onethread.platform.db import Database
+from onethread.platform.db import Contended, Database
 
 _BATCH: Final = 500  # receipts in one commit
 _BATCH_BYTES: Final = 16 * 1024 * 1024
@@ -102,8 +102,7 @@ class Reception:
             self._waiting -= len(batch.receipts)
             self._waiting_bytes -= batch.size
             try:
-                async with self._database.transaction() as tx:
-                    fresh = await store.insert_receipts(tx, batch.receipts)
+                fresh = await self._keep(batch)
             except BaseException as failed:
                 batch.done.set_exception(
                     failed if isinstance(failed, Exception) else Unavailable("Shutting down.", retry_after=1)
@@ -117,6 +116,17 @@ class Reception:
                 metrics.receipts.labels("new").inc(len(fresh))
                 metrics.receipts.labels("repeated").inc(len(batch.receipts) - len(fresh))
                 self._tell({lane_of(draft.sender) for _, draft in batch.receipts})
+
+    async def _keep(self, batch: _Batch) -> set[tuple[AccountId, str]]:
+        """Commit a batch. Two that hold the same receipts in another order meet once: the second try finds them."""
+        try:
+            return await self._insert(batch)
+        except Contended:
+            return await self._insert(batch)
+
+    async def _insert(self, batch: _Batch) -> set[tuple[AccountId, str]]:
+        async with self._database.transaction() as tx:
+            return await store.insert_receipts(tx, batch.receipts)
 
 
 def _fitting(draft: ReceiptDraft) -> ReceiptDraft:

@@ -32,6 +32,12 @@ set_json_loads(msgspec.json.decode)
 before_commit: ContextVar[Callable[["Tx"], Awaitable[None]] | None] = ContextVar("before_commit", default=None)
 
 
+class Contended(Unavailable):
+    """Two transactions were in each other's way; the next try will do."""
+
+    code = "contended"
+
+
 class Tx:
     """One open transaction. Rooms read and write through it; doors commit it."""
 
@@ -152,7 +158,7 @@ class Database:
             if is_outage(lost):
                 raise Unavailable("The database cannot be reached; try again soon.", retry_after=2) from lost
             if (getattr(lost, "sqlstate", None) or "")[:2] in _IN_THE_WAY:
-                raise Unavailable("Somebody else was doing the same; try again.", retry_after=1) from lost
+                raise Contended("Somebody else was doing the same; try again.", retry_after=1) from lost
             raise
         tx._committed()
 
