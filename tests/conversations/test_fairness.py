@@ -1,4 +1,4 @@
-"""Accounts and the sender: switched off, out of pace, hanging or unreachable, none of them is anybody else's trouble."""
+"""Accounts and the sender: switched off, out of pace, hanging or unreachable, none is another's trouble."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -139,7 +139,7 @@ async def test_an_account_that_reaches_nobody_turns_red_and_its_first_success_me
 async def test_a_check_finds_what_no_message_has_met_yet(database: Database) -> None:
     @dataclass
     class Checked(TinCan):
-        health: Health = Health(True, "Name your websites.")
+        health: Health = field(default_factory=lambda: Health(True, "Name your websites."))
 
         async def check(self, account: Account) -> Health:
             return self.health

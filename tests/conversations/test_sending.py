@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from onethread.access.model import SYSTEM
+from onethread.channels import actions as channels
 from onethread.channels.contract import (
     Content,
     NeedsAttention,
@@ -21,7 +22,7 @@ from onethread.conversations import actions
 from onethread.conversations.actions import Say, Spoken
 from onethread.conversations.model import CannotSend, climbs, read_reply_token
 from onethread.kernel.clock import utc_now
-from onethread.kernel.errors import Conflict
+from onethread.kernel.errors import Conflict, Invalid
 from onethread.kernel.identifier import Identifier
 from onethread.platform.db import Database
 from tests.kits.tincan import Call, TinCan
@@ -330,3 +331,56 @@ def test_a_link_that_is_not_ours_is_nobodys_wish(token: str) -> None:
     from onethread.conversations.unsubscribing import UnsubscribeLinks
 
     assert UnsubscribeLinks("http://x", KEY).read(token) is None
+
+
+async def test_the_channel_never_changes_behind_anybodys_back(database: Database) -> None:
+    chat, post = TinCan("chat"), TinCan("post", kind="email", subject=True)
+    world = await World.open(database, chat, post)
+    await world.hear(Call("m1", "ana@example.com", text="By post"), over="post")
+    await world.hear(
+        Call("m2", "ana", text="By chat", claim="email:ana@example.com", claim_kind="verified"), over="chat"
+    )
+    async with world.database.transaction() as tx:
+        await channels.change_account(
+            tx, SYSTEM, chat.declaration, world.account_ids["chat"], enabled=False, secrets=world.secrets
+        )
+    world.accounts.forget()
+    (row,) = [row for row in await world.inbox() if row.last_text == "By chat"]
+    async with world.database.transaction() as tx:
+        desk = await world.desks()
+        shut = r"The account The chat is switched off\. Ways that are open: email:ana@example\.com over The post\."
+        with pytest.raises(CannotSend, match=shut):
+            await actions.send(tx, SYSTEM, desk, row.id, Say(Content(text="Hi")), utc_now())
+        say = Say(Content(text="Hi"), to=Identifier("email", "ana@example.com"))
+        await actions.send(tx, SYSTEM, desk, row.id, say, utc_now())
+    await world.send_all()
+    assert len(post.sent) == 1
+
+
+async def test_a_kind_that_no_account_of_the_brand_reaches_is_named(world: World) -> None:
+    with pytest.raises(CannotSend, match="No account of this brand sends to email addresses"):
+        await answer(world, to=Identifier("email", "ana@example.com"))
+    with pytest.raises(CannotSend, match="No account of this brand sends to phone numbers"):
+        async with world.database.transaction() as tx:
+            say = Say(Content(text="Hi"), to=Identifier("phone", "+66812345678"))
+            await actions.start(tx, SYSTEM, await world.desks(), world.brand_id, say, utc_now())
+
+
+async def test_what_was_taken_back_is_gone_in_words(world: World) -> None:
+    spoken = await answer(world, "Oops", hold=timedelta(seconds=30))
+    desk, id_ = await world.desks(), spoken.message_id
+    async with world.database.transaction() as tx:
+        await actions.take_back(tx, SYSTEM, id_, utc_now())
+    for act in (
+        lambda tx: actions.take_back(tx, SYSTEM, id_, utc_now()),
+        lambda tx: actions.edit(tx, SYSTEM, desk, id_, "Better", utc_now()),
+        lambda tx: actions.unsend(tx, SYSTEM, desk, id_, utc_now()),
+    ):
+        async with world.database.transaction() as tx:
+            with pytest.raises(Conflict, match="taken back already"):
+                await act(tx)
+
+
+async def test_words_in_html_need_their_plain_text(world: World) -> None:
+    with pytest.raises(Invalid, match="plain text"):
+        await answer(world, "", content=Content(html="<p>Hello</p>"))

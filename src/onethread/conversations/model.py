@@ -240,6 +240,8 @@ def decide_send(content: Content, reached: Reach, declaration: Declaration) -> N
     if not reached.open:
         raise CannotSend(reached.why, channel=declaration.name)
     capabilities = declaration.capabilities
+    if content.html and not content.text.strip():
+        raise Invalid("What is said in HTML needs its plain text too: not every screen shows HTML.", field="text")
     if not (content.text.strip() or content.media or content.location is not None):
         raise Invalid("A message needs a text, a file or a place.", field="text")
     missing = shapes_of(content) - capabilities.says

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Final
 
 from onethread.access.model import Actor
 from onethread.channels.contract import Content
-from onethread.conversations.actions.reaching import Way, choose_way, ways_to
+from onethread.conversations.actions.reaching import Way, choose_way, require_speaker, ways_to
 from onethread.conversations.actions.visiting import announce, visit
 from onethread.conversations.events import (
     ConversationOpened,
@@ -56,6 +57,8 @@ from onethread.platform.db import Tx
 from onethread.platform.events import log as events
 from onethread.platform.events.model import EventDraft
 
+_UNSENT: Final = "This message was taken back already."
+
 
 @dataclass(frozen=True, slots=True)
 class Say:
@@ -99,6 +102,8 @@ async def send(tx: Tx, actor: Actor, desk: Desk, conversation_id: ConversationId
         raise NotFound("There is no such conversation.")
     ways = await ways_to(tx, desk, desired.customer_id, row.brand_id, now, purpose=say.purpose)
     to = await _identifier_id(tx, say.to) if say.to is not None else None
+    if say.to is not None:
+        require_speaker(desk, say.to.kind, row.brand_id)
     if say.to is not None and to is None:
         raise CannotSend(f"{say.to} is not an address of this customer.")
     way = choose_way(ways, desired, to=to, over=say.over)
@@ -181,6 +186,8 @@ async def take_back(tx: Tx, actor: Actor, message_id: MessageId, now: datetime) 
     if message is None or message.direction != "out":
         raise NotFound("There is no such message of ours.")
     row = await visit(tx, actor, message.conversation_id)
+    if message.unsent:
+        raise Conflict(_UNSENT)
     if not await delivery_store.cancel_queued(tx, message_id):
         raise Conflict("It has left already and cannot be taken back.")
     content = unpack(message.content)
@@ -195,7 +202,7 @@ async def edit(tx: Tx, actor: Actor, desk: Desk, message_id: MessageId, text: st
     message, row, way = await _carried(tx, actor, desk, message_id, "edit")
     content = replace(unpack(message.content), text=text, html=None)
     if not await message_store.replace_content(tx, message_id, content, at=now):
-        raise Conflict("This message was unsent.")
+        raise Conflict(_UNSENT)
     await message_store.refresh_preview(tx, row.conversation_id, message.seq, preview_of(content))
     await delivery_store.insert_deliveries(tx, [_act(message_id, way, now, "edit")])
     tx.ring(BELL)
@@ -235,6 +242,8 @@ async def _carried(
     if message is None or message.direction == "note" or (message.direction != "out" and act != "reaction"):
         raise NotFound("There is no such message.")
     row = await visit(tx, actor, message.conversation_id)
+    if message.unsent:
+        raise Conflict(_UNSENT)
     channel = desk.channels.get(message.channel or "")
     if channel is None or message.account_id is None or act not in channel.declaration.capabilities.says:
         title = channel.declaration.title if channel else "This channel"

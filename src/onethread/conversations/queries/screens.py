@@ -32,6 +32,7 @@ class MessagePlace:
     account_id: AccountId | None
     identifier_id: IdentifierId | None
     content: Mapping[str, object]
+    unsent: bool
     brand_id: BrandId
 
 
@@ -55,10 +56,10 @@ async def message_place(tx: Tx, id_: MessageId) -> MessagePlace | None:
         MessagePlace,
         """
         SELECT message.id, conversation_id, seq, direction, channel, account_id, message.identifier_id, content,
-               brand_id
+               unsent_at IS NOT NULL AS unsent, brand_id
           FROM conversations.message
           JOIN conversations.conversation ON conversation.id = message.conversation_id
-         WHERE message.id = %s AND unsent_at IS NULL
+         WHERE message.id = %s
         """,
         (id_,),
     )
@@ -146,7 +147,7 @@ async def messages_of(tx: Tx, id_: ConversationId, message_ids: Sequence[Message
         MessagePlace,
         """
         SELECT message.id, conversation_id, seq, direction, channel, account_id, message.identifier_id, content,
-               brand_id
+               unsent_at IS NOT NULL AS unsent, brand_id
           FROM conversations.message
           JOIN conversations.conversation ON conversation.id = message.conversation_id
          WHERE conversation_id = %s AND message.id = ANY (%s::uuid[])

@@ -144,7 +144,8 @@ async def explain_waiting(
         UPDATE conversations.delivery
            SET reason = waiting.why, changed_at = clock_timestamp()
           FROM (SELECT delivery.id AS waiting_id, message.conversation_id,
-                       CASE WHEN delivery.account_id = ANY (%(known)s::uuid[]) THEN %(off)s ELSE %(gone)s END AS why, """
+                       CASE WHEN delivery.account_id = ANY (%(known)s::uuid[])
+                            THEN %(off)s ELSE %(gone)s END AS why, """
         + _BRAND
         + """
                   FROM conversations.delivery
