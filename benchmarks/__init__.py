@@ -1,0 +1,1 @@
+"""What Onethread does in a second, measured beside what the machine could do: `make bench`."""
