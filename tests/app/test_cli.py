@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+import sys
 import tarfile
 import tempfile
 import time
@@ -12,6 +13,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from onethread.app.build import KEY_WANTED, KeyMissing, give_up_old_key, open_secrets
+from onethread.app.settings import Settings
 from onethread.kernel.clock import utc_now
 from onethread.platform import signing
 from tests.kits.server import Server
@@ -34,6 +37,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@pytest.mark.timeout(400)
 def test_from_an_empty_folder_to_a_backup_and_back(shop: Server) -> None:
     """One long day, because an embedded PostgreSQL is worth starting once."""
     # Nothing is there: everything is made, and the first steps are said.
@@ -147,6 +151,40 @@ def test_what_is_wrong_is_said_in_words(server: Server, words: list[str], said: 
     assert done.returncode == 1
     assert said in done.stderr.replace("\n", " ")
     assert "Traceback" not in done.stderr
+
+
+def test_a_receipt_that_is_not_parked_is_said(server: Server) -> None:
+    done = server.run("receipts", "replay", "999999", check=False)
+    assert (done.returncode, done.stdout[:2]) == (1, "0 ")
+    assert "1 of the 1 named cannot be replayed" in done.stderr
+
+
+def test_one_fault_is_said_alone_and_the_catalogue_when_asked_for(server: Server) -> None:
+    done = server.run("account", "add", "webchat", "--set", "nonsense=1", check=False)
+    assert "Web chat takes:" not in done.stderr
+    assert "onethread account add webchat --explain" in done.stderr
+    explained = server.run("account", "add", "webchat", "--explain").stdout
+    assert explained.startswith("Web chat takes:")
+    assert "hook_secret" in explained
+
+
+def test_help_loads_neither_the_web_nor_the_house() -> None:
+    code = (
+        "import sys; from onethread.app.cli import app\n"
+        "assert not {'fastapi', 'sqlalchemy', 'onethread.app.build', 'onethread.adapters'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_what_was_restored_without_its_key_does_not_start_with_another(tmp_path: Path) -> None:
+    settings = Settings(data=tmp_path, secret_key=None)
+    (tmp_path / KEY_WANTED).touch()
+    with pytest.raises(KeyMissing, match="--new-key"):
+        open_secrets(settings)
+    give_up_old_key(settings)
+    open_secrets(settings)
+    assert (tmp_path / "secret.key").exists()
 
 
 def test_a_port_in_use_is_said_at_once(server: Server) -> None:

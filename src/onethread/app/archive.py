@@ -14,7 +14,7 @@ import msgspec
 import psycopg
 
 import onethread
-from onethread.app.build import Ground, open_ground, open_server
+from onethread.app.build import KEY_WANTED, Ground, open_ground, open_server
 from onethread.app.migrations import migrate
 from onethread.app.settings import Settings
 from onethread.kernel.clock import utc_now
@@ -131,6 +131,8 @@ def _restore(settings: Settings, source: Path, conninfo: str) -> None:
         tar.extractall(settings.data, rest, filter="data")
     if (settings.data / _KEY).exists():
         (settings.data / _KEY).chmod(0o600)
+    elif settings.secret_key is None:
+        (settings.data / KEY_WANTED).touch()
 
 
 def _run(program: str, *arguments: str) -> None:

@@ -54,6 +54,15 @@ log = structlog.get_logger(__name__)
 _ON_ITS_WAY: Final = 2.0  # seconds that each kind of work has to end when we are told to stop
 
 
+KEY_WANTED: Final = "secret.key.wanted"  # a restore without the key leaves it: a fresh key would open nothing
+
+
+class KeyMissing(Refused):
+    code = "key_missing"
+    status = 503
+    title = "The secret key is missing"
+
+
 class NotMigrated(Refused):
     code = "not_migrated"
     status = 503
@@ -264,7 +273,19 @@ def open_secrets(settings: Settings) -> Secrets:
     """Return the keys: those of the settings, else those of the file (made at the first start)."""
     if settings.secret_key is not None:
         return Secrets.from_text(settings.secret_key.get_secret_value())
-    return Secrets.from_file(settings.data / "secret.key")
+    key, wanted = settings.data / "secret.key", settings.data / KEY_WANTED
+    if wanted.exists() and not key.exists():
+        raise KeyMissing(
+            f"This was restored without its secret key. Put your copy at {key}, or start once with"
+            " `onethread serve --new-key`: the secrets of the accounts must then be given anew."
+        )
+    wanted.unlink(missing_ok=True)
+    return Secrets.from_file(key)
+
+
+def give_up_old_key(settings: Settings) -> None:
+    """Let the next start make a fresh key where a restore wanted the old one."""
+    (settings.data / KEY_WANTED).unlink(missing_ok=True)
 
 
 def open_files(settings: Settings, database: Database) -> Files:

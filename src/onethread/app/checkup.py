@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from psycopg import Error as DatabaseError
 
 import onethread
-from onethread.app.build import open_secrets, open_server
+from onethread.app.build import KEY_WANTED, open_secrets, open_server
 from onethread.app.migrations import migrate
 from onethread.app.settings import Settings
 from onethread.app.switchboard import HEARERS
@@ -107,6 +107,9 @@ def _key(settings: Settings) -> Finding:
             return Finding("secret key", "broken", f"ONETHREAD_SECRET_KEY: {wrong}.")
         return Finding("secret key", "well", "from ONETHREAD_SECRET_KEY")
     path = settings.data / "secret.key"
+    if not path.exists() and (settings.data / KEY_WANTED).exists():
+        words = f"Put your copy at {path}: this was restored without it. Or `onethread serve --new-key`."
+        return Finding("secret key", "broken", words)
     if not path.exists():
         return Finding(
             "secret key", "beware", f"{path} is made at the first start; restore yours before, if you have one."

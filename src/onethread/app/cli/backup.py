@@ -5,7 +5,6 @@ from typing import Annotated
 
 import typer
 
-from onethread.app import archive
 from onethread.app.cli.running import Data, run, settings_of
 from onethread.app.cli.saying import say, tell
 
@@ -18,6 +17,8 @@ def backup(
     data: Data = None,
 ) -> None:
     """Write the database and the files into one archive; the server may be running."""
+    from onethread.app import archive
+
     written = run(archive.write(settings_of(data), target, with_key=with_key))
     say(str(written))
     if not with_key:
@@ -29,8 +30,10 @@ def restore(
     data: Data = None,
 ) -> None:
     """Restore an archive into an empty data folder; refused where anything is already."""
+    from onethread.app import archive
+
     settings = settings_of(data)
     run(archive.read(settings, source))
     say(f"Restored into {settings.data}.")
     if settings.secret_key is None and not (settings.data / "secret.key").exists():
-        tell("The archive held no secret key: put your copy at data/secret.key before the first start.")
+        tell(f"The archive held no secret key: put your copy at {settings.data / 'secret.key'} before the first start.")

@@ -5,16 +5,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-import uvloop
-from pydantic import ValidationError
+from pydantic_core import ValidationError
 
-from onethread.access import queries
 from onethread.app.cli import accounts, backup, demo, doctor, people, receipts
-from onethread.app.cli.running import Data, run, settings_of
+from onethread.app.cli.running import Data, loop, run, settings_of
 from onethread.app.cli.saying import Said, fail, say, tell
 from onethread.kernel.errors import Refused
-from onethread.platform import logs
-from onethread.platform.embedded import ServerFailed
 
 app = typer.Typer(
     name="onethread",
@@ -33,8 +29,6 @@ def main() -> None:
         fail(str(said))
     except Refused as refusal:
         fail(refusal.detail)
-    except ServerFailed as failed:
-        fail(f"PostgreSQL: {failed}")
     except ValidationError as wrong:
         fail("\n".join(f"{_variable(error['loc'])}: {error['msg']}" for error in wrong.errors()))
 
@@ -48,14 +42,21 @@ def onethread() -> None:
 def serve(
     host: Annotated[str | None, typer.Option(help="The address to listen on.", show_default="127.0.0.1")] = None,
     port: Annotated[int | None, typer.Option(help="The port; 0 takes a free one.", show_default="8080")] = None,
+    new_key: Annotated[
+        bool, typer.Option("--new-key", help="After a restore without the secret key: start with a fresh one.")
+    ] = False,
     data: Data = None,
 ) -> None:
     """Start the server: web, receiver, sender and everything behind them, in one process."""
-    from onethread.app.build import House
+    from onethread.access import queries
+    from onethread.app.build import House, give_up_old_key
     from onethread.app.worker import serve as serve_until_told
+    from onethread.platform import logs
 
     settings = settings_of(data, host=host, port=port)
     logs.configure(level=settings.log_level, form=settings.log_format)
+    if new_key:
+        give_up_old_key(settings)
 
     async def ready(house: House) -> None:
         say(f"Onethread answers at {house.settings.address}")
@@ -63,7 +64,7 @@ def serve(
             if not await queries.is_founded(tx):
                 tell("Nobody may sign in yet: onethread user create you@example.com")
 
-    uvloop.run(serve_until_told(settings, ready=ready))
+    loop(serve_until_told(settings, ready=ready))
 
 
 @app.command()

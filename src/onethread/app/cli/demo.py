@@ -3,11 +3,9 @@
 from typing import Annotated
 
 import typer
-import uvloop
 
-from onethread.app.cli.running import Data, settings_of
+from onethread.app.cli.running import Data, loop, settings_of
 from onethread.app.cli.saying import say
-from onethread.platform import logs
 
 
 def demo(
@@ -19,6 +17,7 @@ def demo(
     from onethread.app.build import House
     from onethread.app.demo import play
     from onethread.app.worker import serve as serve_until_told
+    from onethread.platform import logs
 
     settings = settings_of(data, host=host, port=port)
     logs.configure(level="warning" if settings.log_level == "info" else settings.log_level, form=settings.log_format)
@@ -30,4 +29,4 @@ def demo(
             say(f"Sign in as {shown.email} with the password {shown.password}")
             say(f"API key: {shown.key}")
 
-    uvloop.run(serve_until_told(settings, ready=ready))
+    loop(serve_until_told(settings, ready=ready))

@@ -1,19 +1,19 @@
 """`user create` and `key create`: the first way in, for people and for machines."""
 
 import secrets
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from onethread.access import queries
-from onethread.access.actions import agents, brands, keys
-from onethread.access.actions.agents import NewAgent
-from onethread.access.actions.brands import NewBrand
 from onethread.access.model import SYSTEM, Agent, Role
-from onethread.app.build import Ground
 from onethread.app.cli.running import Data, on_the_ground, settings_of
 from onethread.app.cli.saying import say, tell
-from onethread.platform.db import Tx
+
+if TYPE_CHECKING:
+    from onethread.access.actions.agents import NewAgent
+    from onethread.access.actions.brands import NewBrand
+    from onethread.app.build import Ground
+    from onethread.platform.db import Tx
 
 users = typer.Typer(help="The people who work here.", no_args_is_help=True)
 keys_ = typer.Typer(help="API keys: machines' way in.", no_args_is_help=True)
@@ -44,11 +44,14 @@ def create_user(
     data: Data = None,
 ) -> None:
     """Create somebody who may sign in; the first time, the organisation and its brand as well."""
+    from onethread.access.actions.agents import NewAgent
+    from onethread.access.actions.brands import NewBrand
+
     chosen = password or secrets.token_urlsafe(15)
     who = NewAgent(email=email, name=name or email.partition("@")[0], role=role)
     first = NewBrand(name=brand or organisation, default_country=country.upper())
 
-    async def act(ground: Ground) -> Agent:
+    async def act(ground: "Ground") -> Agent:
         async with ground.database.transaction() as tx:
             return await _admit(tx, ground, who, chosen, organisation=organisation, brand=first)
 
@@ -59,7 +62,12 @@ def create_user(
         say(chosen)
 
 
-async def _admit(tx: Tx, ground: Ground, who: NewAgent, password: str, *, organisation: str, brand: NewBrand) -> Agent:
+async def _admit(
+    tx: "Tx", ground: "Ground", who: "NewAgent", password: str, *, organisation: str, brand: "NewBrand"
+) -> Agent:
+    from onethread.access import queries
+    from onethread.access.actions import agents, brands
+
     now = ground.clock()
     if await queries.is_founded(tx):
         return await agents.create_agent(tx, SYSTEM, who, password=password, now=now)
@@ -75,7 +83,9 @@ def create_key(
 ) -> None:
     """Create an API key and print its secret, which is shown this once."""
 
-    async def act(ground: Ground) -> str:
+    from onethread.access.actions import keys
+
+    async def act(ground: "Ground") -> str:
         async with ground.database.transaction() as tx:
             issued = await keys.create_key(tx, SYSTEM, name=name, role=role, now=ground.clock())
         return issued.secret

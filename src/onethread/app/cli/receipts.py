@@ -1,17 +1,16 @@
 """`receipts list` and `receipts replay`: what strangers sent, and another try for what was parked."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from onethread.access.model import SYSTEM
-from onethread.app.build import Ground
 from onethread.app.cli.running import Data, on_the_ground, settings_of
 from onethread.app.cli.saying import Said, say
-from onethread.channels import actions
-from onethread.channels.model import ReceiptLine
+
+if TYPE_CHECKING:
+    from onethread.app.build import Ground
+    from onethread.channels.model import ReceiptLine
 
 receipts = typer.Typer(help="What strangers sent, as it came.", no_args_is_help=True)
 
@@ -24,7 +23,12 @@ def list_receipts(
 ) -> None:
     """List receipts, the newest first."""
 
-    async def act(ground: Ground) -> list[ReceiptLine]:
+    from rich.console import Console
+    from rich.table import Table
+
+    from onethread.channels import actions
+
+    async def act(ground: "Ground") -> "list[ReceiptLine]":
         async with ground.database.transaction() as tx:
             return await actions.list_receipts(
                 tx, SYSTEM, state="parked" if parked else None, account_id=None, before=None, limit=limit
@@ -51,9 +55,14 @@ def replay_receipts(
     if bool(which) == everything:
         raise Said("Name the receipts to replay, or say --all.")
 
-    async def act(ground: Ground) -> int:
+    from onethread.channels import actions
+
+    async def act(ground: "Ground") -> int:
         async with ground.database.transaction() as tx:
             return len(await actions.replay_receipts(tx, SYSTEM, None if everything else which))
 
     count = on_the_ground(settings_of(data), act)
     say(f"{count} will be applied again as soon as the server runs.")
+    asked = len(set(which or ()))
+    if count < asked:
+        raise Said(f"{asked - count} of the {asked} named cannot be replayed: not parked, or not there.")
