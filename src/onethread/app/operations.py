@@ -1,9 +1,7 @@
 """Routes for those who integrate and operate: the event log, dead letters, health."""
 
 import asyncio
-from collections.abc import Mapping
 from contextlib import suppress
-from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -18,36 +16,13 @@ from onethread.app.vocabulary import EVENT_TYPES
 from onethread.app.webhooks import routes as webhook_routes
 from onethread.kernel.errors import Conflict, Invalid, NotAllowed, Refused
 from onethread.platform.events import store as log_store
-from onethread.platform.events.model import DeadLetter, Event
-from onethread.platform.wire import Page, read_cursor, write_cursor
+from onethread.platform.events.model import DeadLetter
+from onethread.platform.wire import EventShape, Page, read_cursor, shown, write_cursor
 
 routes = APIRouter(tags=["operations"])
 
 Seq = Annotated[int, Query(ge=0, lt=1 << 63)]
 Limit = Annotated[int, Query(ge=1, le=1000)]
-
-
-class Doer(BaseModel):
-    """Who did it."""
-
-    kind: str
-    id: UUID | None
-
-
-class EventShape(BaseModel):
-    """One event of the log. `seq` grows from event to event and has gaps."""
-
-    id: UUID
-    seq: int
-    type: str
-    occurred_at: datetime
-    recorded_at: datetime
-    identifier_id: UUID | None
-    conversation_id: UUID | None
-    brand_id: UUID | None
-    actor: Doer
-    channel: str | None
-    payload: Mapping[str, object]
 
 
 class EventPage(BaseModel):
@@ -101,23 +76,6 @@ async def _page(house: Housed, actor: Actor, after: int, types: list[str] | None
     more = len(events) == limit
     last = events[-1].seq if more else max(upto, after)
     return EventPage(items=[shown(event) for event in events], last=last, more=more)
-
-
-def shown(event: Event) -> EventShape:
-    """Return an event as the API shows it."""
-    return EventShape(
-        id=event.id,
-        seq=event.seq,
-        type=event.type,
-        occurred_at=event.occurred_at,
-        recorded_at=event.recorded_at,
-        identifier_id=event.identifier_id,
-        conversation_id=event.conversation_id,
-        brand_id=event.brand_id,
-        actor=Doer(kind=event.actor_kind, id=event.actor_id),
-        channel=event.channel,
-        payload=event.payload,
-    )
 
 
 def _types(given: str | None) -> list[str] | None:

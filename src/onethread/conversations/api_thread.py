@@ -1,9 +1,8 @@
 """The route of the thread: everything that happened with a customer, with what was said."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Final
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request
@@ -18,14 +17,15 @@ from onethread.kernel.errors import NotFound
 from onethread.kernel.ids import ConversationId, CustomerId, EventId, MessageId
 from onethread.platform.db import Tx
 from onethread.platform.events.model import Event
-from onethread.platform.wire import Page, read_cursor, write_cursor
+from onethread.platform.wire import EventShape, Page, read_cursor, shown, write_cursor
 
 routes = APIRouter()
 
+_SAID: Final = frozenset({"MessageReceived", "MessageSent", "NoteAdded"})
 
-@dataclass(frozen=True, slots=True)
-class ThreadLine(Event):
-    """An event of the thread; where it speaks of a message, the message as it is now."""
+
+class ThreadLine(EventShape):
+    """An event of the thread; where something was said, the message as it is now. Others name it by its id."""
 
     message: MessageLine | None = None
 
@@ -62,14 +62,14 @@ async def get_customer_thread(
 
 async def _with_messages(tx: Tx, actor: Actor, events: Sequence[Event]) -> list[ThreadLine]:
     """Add what was said, as far as the actor may read it; a fixed number of statements."""
-    named = {event.seq: MessageId(UUID(str(id_))) for event in events if (id_ := event.payload.get("message_id"))}
+    named = {event.seq: MessageId(UUID(str(event.payload["message_id"]))) for event in events if event.type in _SAID}
     said = {line.id: line for line in await messages.lines(tx, sorted(set(named.values())))} if named else {}
     readable = await _readable(tx, actor, {line.conversation_id for line in said.values()})
     lines = []
     for event in events:
         line = said.get(named[event.seq]) if event.seq in named else None
-        shown = line if line is not None and line.conversation_id in readable else None
-        lines.append(ThreadLine(**{one.name: getattr(event, one.name) for one in fields(event)}, message=shown))
+        readable_line = line if line is not None and line.conversation_id in readable else None
+        lines.append(ThreadLine(**dict(shown(event)), message=readable_line))
     return lines
 
 

@@ -2,13 +2,16 @@
 
 import base64
 import binascii
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Generic, TypeVar
+from uuid import UUID
 
 import msgspec
 from pydantic import BaseModel, ConfigDict
 
 from onethread.kernel.errors import Invalid
+from onethread.platform.events.model import ActorKind, Event
 
 T = TypeVar("T")
 C = TypeVar("C")
@@ -25,6 +28,46 @@ class Page(BaseModel, Generic[T]):
 
     items: Sequence[T]
     next: str | None = None
+
+
+class Doer(BaseModel):
+    """Who did it."""
+
+    kind: ActorKind
+    id: UUID | None
+
+
+class EventShape(BaseModel):
+    """One event of the log. `seq` grows from event to event and has gaps."""
+
+    id: UUID
+    seq: int
+    type: str
+    occurred_at: datetime
+    recorded_at: datetime
+    identifier_id: UUID | None
+    conversation_id: UUID | None
+    brand_id: UUID | None
+    actor: Doer
+    channel: str | None
+    payload: Mapping[str, object]
+
+
+def shown(event: Event) -> EventShape:
+    """Return an event as the API shows it."""
+    return EventShape(
+        id=event.id,
+        seq=event.seq,
+        type=event.type,
+        occurred_at=event.occurred_at,
+        recorded_at=event.recorded_at,
+        identifier_id=event.identifier_id,
+        conversation_id=event.conversation_id,
+        brand_id=event.brand_id,
+        actor=Doer(kind=event.actor_kind, id=event.actor_id),
+        channel=event.channel,
+        payload=event.payload,
+    )
 
 
 def write_cursor(place: object) -> str:

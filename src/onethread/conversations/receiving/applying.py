@@ -51,7 +51,15 @@ async def _recognise(tx: Tx, sightings: Sequence[Sighting]) -> People:
 async def _apply(tx: Tx, desk: Desk, batch: Batch, people: People, proof: Proof, now: datetime) -> list[EventDraft]:
     events: list[EventDraft] = []
     if batch.messages:
-        events += await place(tx, desk, batch.messages, people, proof.answered, proof.referred, now)
+        events += await place(
+            tx,
+            desk,
+            messages=batch.messages,
+            people=people,
+            answered=proof.answered,
+            referred=proof.referred,
+            now=now,
+        )
     if batch.acts:
         news, early = await apply_acts(tx, batch.acts, people, now)
         events += news

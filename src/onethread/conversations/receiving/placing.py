@@ -63,6 +63,7 @@ class Board:
 async def place(
     tx: Tx,
     desk: Desk,
+    *,
     messages: Sequence[Incoming],
     people: People,
     answered: Mapping[int, Found],
@@ -76,12 +77,21 @@ async def place(
     messages = _new_ones(messages, referred, people)
     if not messages:
         return []
-    board = await _board(tx, desk, messages, people, answered, now)
+    board = await _board(tx, desk, messages=messages, people=people, answered=answered, now=now)
     by_external = {(one.account_id, one.external_id): one.message_id for one in referred}
     for incoming in messages:
-        _seat(board, desk, incoming, people[incoming.sender], answered.get(incoming.receipt.seq), by_external, now)
+        told = ((incoming.account.id, one) for one in incoming.came.answers)
+        _seat(
+            board,
+            desk,
+            incoming=incoming,
+            person=people[incoming.sender],
+            answered=answered.get(incoming.receipt.seq),
+            answers_id=next((by_external[one] for one in told if one in by_external), None),
+            now=now,
+        )
     await _write(tx, board)
-    return _news(board, now)
+    return _news(board)
 
 
 def _new_ones(messages: Sequence[Incoming], referred: Sequence[Referred], people: People) -> list[Incoming]:
@@ -118,6 +128,7 @@ def _is_same(before: Referred, incoming: Incoming, people: People) -> bool:
 async def _board(
     tx: Tx,
     desk: Desk,
+    *,
     messages: Sequence[Incoming],
     people: People,
     answered: Mapping[int, Found],
@@ -170,13 +181,23 @@ def _candidate(found: Found, row: Locked) -> Candidate:
 def _seat(
     board: Board,
     desk: Desk,
+    *,
     incoming: Incoming,
     person: Recognised,
     answered: Found | None,
-    by_external: Mapping[tuple[AccountId, str], MessageId],
+    answers_id: MessageId | None,
     now: datetime,
 ) -> None:
     """Choose the conversation of one message and note everything that follows from it."""
+    row = _choose(board, desk, incoming=incoming, person=person, answered=answered, now=now)
+    _count(row, incoming, person, now)
+    board.drafts.append(_draft(row, incoming, person, answers_id))
+
+
+def _choose(
+    board: Board, desk: Desk, *, incoming: Incoming, person: Recognised, answered: Found | None, now: datetime
+) -> Row:
+    """Return the row a message belongs to: continued, brought back or new."""
     came, account = incoming.came, incoming.account
     candidates = board.candidates[person.customer_id]
     if answered is not None and answered.id in board.rows:
@@ -190,42 +211,46 @@ def _seat(
         reopen=desk.rules(account.brand_id).reopen,
         now=now,
     )
-    if isinstance(chosen, Continue):
-        row = board.rows[chosen.conversation_id]
-        if chosen.wakes:
-            row.status, row.woken = "open", chosen.why
-            _refresh(board, person.customer_id, row)
-    else:
-        row = _open(board, incoming, person, now, closed=chosen.closed, why=chosen.why)
-    message_id = MessageId(new_id())
+    if not isinstance(chosen, Continue):
+        return _open(board, incoming, person, now, closed=chosen.closed, why=chosen.why)
+    row = board.rows[chosen.conversation_id]
+    if chosen.wakes:
+        row.status, row.woken = "open", chosen.why
+        _refresh(board, person.customer_id, row)
+    return row
+
+
+def _count(row: Row, incoming: Incoming, person: Recognised, now: datetime) -> None:
+    """Let the row hear a message: it is its last one, and unread unless no person wrote it."""
     row.last_seq += 1
     row.last, row.last_by = incoming, person.identifier_id
     row.last_message_at = max(row.last_message_at, now)
-    if not came.automatic:
+    if not incoming.came.automatic:
         row.unread = min(row.unread + 1, _UNREAD_CAP)
         row.waiting_since = row.waiting_since or now
-    board.drafts.append(
-        MessageDraft(
-            id=message_id,
-            conversation_id=row.conversation_id,
-            seq=row.last_seq,
-            direction="in",
-            content=came.content,
-            at=came.at,
-            channel=account.channel,
-            account_id=account.id,
-            identifier_id=person.identifier_id,
-            author_name=came.sender.name,
-            external_id=came.external_id,
-            answers_id=next(
-                (by_external[account.id, one] for one in came.answers if (account.id, one) in by_external), None
-            ),
-            trust=came.trust,
-            trust_reason=came.trust_reason or None,
-            automatic=came.automatic,
-            receipt_seq=incoming.receipt.seq,
-            fetch=_to_fetch(came.content),
-        )
+
+
+def _draft(row: Row, incoming: Incoming, person: Recognised, answers_id: MessageId | None) -> MessageDraft:
+    """Return the message as it is written down, in the place the row just gave it."""
+    came, account = incoming.came, incoming.account
+    return MessageDraft(
+        id=MessageId(new_id()),
+        conversation_id=row.conversation_id,
+        seq=row.last_seq,
+        direction="in",
+        content=came.content,
+        at=came.at,
+        channel=account.channel,
+        account_id=account.id,
+        identifier_id=person.identifier_id,
+        author_name=came.sender.name or person.name,
+        external_id=came.external_id,
+        answers_id=answers_id,
+        trust=came.trust,
+        trust_reason=came.trust_reason or None,
+        automatic=came.automatic,
+        receipt_seq=incoming.receipt.seq,
+        fetch=_to_fetch(came.content),
     )
 
 
@@ -314,7 +339,7 @@ def _heard(row: Row, last: Incoming) -> Heard:
     )
 
 
-def _news(board: Board, now: datetime) -> list[EventDraft]:
+def _news(board: Board) -> list[EventDraft]:
     """Say what happened, each conversation's opening before its first message."""
     news = []
     told: set[ConversationId] = set()
@@ -323,9 +348,9 @@ def _news(board: Board, now: datetime) -> list[EventDraft]:
         if row.conversation_id not in told:
             told.add(row.conversation_id)
             if row.opened is not None:
-                news.append(_draft(ConversationOpened(row.number, row.opened), row, now))
+                news.append(_beginning(ConversationOpened(row.number, row.opened), row, draft.at))
             elif row.woken is not None:
-                news.append(_draft(ConversationReopened(row.woken), row, now))
+                news.append(_beginning(ConversationReopened(row.woken), row, draft.at))
         news.append(
             EventDraft(
                 MessageReceived(draft.id, draft.seq, draft.automatic),
@@ -340,10 +365,11 @@ def _news(board: Board, now: datetime) -> list[EventDraft]:
     return news
 
 
-def _draft(fact: ConversationOpened | ConversationReopened, row: Row, now: datetime) -> EventDraft:
+def _beginning(fact: ConversationOpened | ConversationReopened, row: Row, at: datetime) -> EventDraft:
+    """Return what a message brought about, of its moment; the smaller id puts it before the message."""
     return EventDraft(
         fact,
-        occurred_at=now,
+        occurred_at=at,
         by=By("customer", row.identifier_id),
         identifier_id=row.identifier_id,
         conversation_id=row.conversation_id,
