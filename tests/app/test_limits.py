@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from onethread.app.web import describe
-from tests.kits.scene import Scene
+from tests.kits.scene import Scene, filled
 from tests.kits.server import Server, on_a_clone
 from tests.machines.databases import Databases
 
@@ -119,19 +119,8 @@ def idle(scene: Scene) -> Iterator[httpx.Client]:
 
 def called(client: httpx.Client, scene: Scene, call: Call) -> httpx.Response:
     method, path, body = call
-    said = None if body is None else filled(body, scene)
+    said = None if body is None else filled(body, scene.ids)
     return client.request(method, path.format(**scene.ids), json=said, follow_redirects=False)
-
-
-def filled(body: Any, scene: Scene) -> Any:
-    match body:
-        case dict():
-            return {name: filled(value, scene) for name, value in body.items()}
-        case list():
-            return [filled(value, scene) for value in body]
-        case str():
-            return body.format(**scene.ids)
-    return body
 
 
 def name_of(value: object) -> str:
@@ -240,3 +229,16 @@ def test_a_file_is_opened_by_who_brought_it_and_by_who_may_read_what_names_it(se
         sent = anna.post(f"conversations/{scene.conversation}/messages", json={"media": [file], "hold_seconds": 0})
         assert sent.is_success, sent.text
         assert opened() == [307, 307, 404]
+
+
+def test_who_gives_work_to_another_team_does_give_it_away(server: Server) -> None:
+    scene = Scene.on(server)
+    path = f"conversations/{scene.conversation}"
+    with server.client() as owner, scene.agent("supervisor", of_an_idle_team=True) as giver:
+        taking = owner.post("teams", json={"name": f"Taking {scene.conversation}"}).json()["id"]
+        owner.patch(path, json={"assignee_id": giver.get("me").json()["id"]})
+        assert giver.get(path).status_code == 200
+        given = giver.patch(path, json={"assignee_id": None, "team_id": taking})
+        assert (given.status_code, given.json()["team_id"]) == (200, taking)
+        assert giver.get(path).status_code == 404
+        assert owner.get(path).json()["team_id"] == taking

@@ -94,6 +94,7 @@ class Scene:
             "delivery_id": answer["deliveries"][0]["id"],
             "message_id": answer["id"],
             "other_conversation_id": other["id"],
+            "other_customer_id": other["customer_id"],
             "receipt": str(receipt["seq"]),
             "sha256": file["ref"].removeprefix("file:"),
             "webhook_id": webhook["id"],
@@ -116,6 +117,20 @@ class Scene:
             signed_in = _ok(browser.post("session", json={"email": email, "password": PASSWORD}))
             browser.headers["x-csrf-token"] = signed_in["csrf"]
             yield browser
+
+
+def filled(body: Any, ids: Mapping[str, str]) -> Any:
+    """Return a body with the ids that stand in it by their names, a receipt's as the number it is."""
+    match body:
+        case dict():
+            return {name: filled(value, ids) for name, value in body.items()}
+        case list():
+            return [filled(value, ids) for value in body]
+        case "{receipt}":
+            return int(ids["receipt"])
+        case str():
+            return body.format(**ids)
+    return body
 
 
 async def _hire(conninfo: str, role: Role, *, of_an_idle_team: bool) -> str:

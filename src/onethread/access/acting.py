@@ -122,6 +122,9 @@ ANYBODY: Final[dict[str, object]] = {"x-permission": "anybody", "security": []}
 SIGNED_IN: Final[dict[str, object]] = {"x-permission": "signed_in"}
 
 
-def needs(permission: Permission) -> dict[str, object]:
-    """Return the `openapi_extra` of a route whose action requires the permission."""
-    return {"x-permission": permission}
+def needs(*any_of: Permission) -> dict[str, object]:
+    """Return the `openapi_extra` of a route whose action requires the permission.
+
+    Of several, each part of what is asked for requires its own; whoever has none is refused.
+    """
+    return {"x-permission": "|".join(any_of)}

@@ -11,7 +11,7 @@ from pydantic import AwareDatetime, Field, StringConstraints
 
 from onethread.access import queries as access
 from onethread.access.acting import Acting, needs
-from onethread.access.model import Actor
+from onethread.access.model import SYSTEM, Actor
 from onethread.conversations import actions
 from onethread.conversations.actions import Change
 from onethread.conversations.actions.changing import SUBJECT_MOST
@@ -176,16 +176,19 @@ async def get_conversation(request: Request, actor: Acting, conversation_id: Con
 
 
 @routes.patch(
-    "/conversations/{conversation_id}", operation_id="change_conversation", openapi_extra=needs("conversations.read")
+    "/conversations/{conversation_id}",
+    operation_id="change_conversation",
+    openapi_extra=needs("conversations.handle", "conversations.assign"),
 )
 async def change_conversation(
     request: Request, actor: Acting, conversation_id: ConversationId, body: ChangeBody
 ) -> InboxRow:
-    """Change a conversation: status, assignee, team, subject, priority."""
+    """Change a conversation: status, subject and priority (`conversations.handle`), assignee and team (`….assign`)."""
     house = house_of(request)
     async with house.database.transaction() as tx:
         await actions.change(tx, actor, conversation_id, body.change(), house.clock())
-        return await look(tx, actor, conversation_id)
+        # Work that went to another team is shown this once more to whoever gave it away.
+        return await look(tx, SYSTEM, conversation_id)
 
 
 @routes.get(

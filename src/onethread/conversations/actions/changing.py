@@ -56,7 +56,7 @@ async def change(tx: Tx, actor: Actor, conversation_id: ConversationId, wanted: 
     """
     if wanted.assigns:
         actor.require("conversations.assign")
-    if wanted.handles:
+    if wanted.handles or not wanted.assigns:
         actor.require("conversations.handle")
     _check(wanted, now)
     row = await visit(tx, actor, conversation_id)
