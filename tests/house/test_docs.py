@@ -82,6 +82,36 @@ def test_the_roles_told_are_the_roles_given() -> None:
     assert told == given
 
 
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "src").rglob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_and_paths_lead_somewhere(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    broken = [
+        target
+        for target in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", text)
+        if not (page.parent / target).exists() and not target.startswith("/")
+    ]
+    # A path may be written from the room, from the package or from the root: its end must be that of a file.
+    files = [
+        f"/{path.relative_to(ROOT)}" for part in ("src", "tests", "scripts", "benchmarks") for path in _python(part)
+    ]
+    named = re.findall(r"`([\w/.]+\.py)`", text)
+    broken += [path for path in named if not any(file.endswith(f"/{path}") for file in files)]
+    assert not broken, f"{page.relative_to(ROOT)} names what is not there: {broken}"
+
+
+def _python(part: str) -> list[Path]:
+    return sorted((ROOT / part).rglob("*.py"))
+
+
+def test_every_room_has_its_page() -> None:
+    rooms = {path.parent.name for path in (ROOT / "src" / "onethread").glob("*/__init__.py")}
+    pages = {path.stem for path in (ROOT / "docs" / "rooms").glob("*.md")} - {"README"}
+    assert rooms == pages
+
+
 def test_a_missing_heading_is_found() -> None:
     with pytest.raises(AssertionError, match="ONETHREAD_NOWHERE"):
         compare("settings.md", {"ONETHREAD_NOWHERE"})
