@@ -153,10 +153,49 @@ async def test_an_agent_of_a_team_sees_only_the_teams_work(served: Served) -> No
             assert (await tab.next())["data"] == {"conversation_id": conversation}
 
 
-async def _conversation(api: httpx.AsyncClient) -> str:
+async def test_a_team_hears_that_work_left_it(served: Served) -> None:
+    await served.found()
+    async with served.house.database.transaction() as tx:
+        team = await create_team(tx, SYSTEM, name="Returns", members=(), now=utc_now())
+    await served.agent("Nok", teams=(team.id,), only_own_teams=True)
+    cookie = await _signed_in(served, "nok@cornershop.example")
+    owner = await served.key("owner")
+    async with (
+        visitor(served) as ana,
+        httpx.AsyncClient(base_url=served.http, headers={"authorization": f"Bearer {owner}"}) as api,
+        Tab.open(served, {"topics": [f"team:{team.id}"]}, cookie=cookie, origin=served.http) as tab,
+    ):
+        await ana.say("Hello")
+        conversation = await _conversation(api)
+        for team_id in (str(team.id), None):
+            changed = await api.patch(f"/api/v1/conversations/{conversation}", json={"team_id": team_id})
+            assert changed.is_success, changed.text
+        frames = await tab.until("gone")
+        assert [frame["type"] for frame in frames if frame["seq"]] == ["ConversationAssigned", "gone"]
+        assert frames[-1]["data"] == {"conversation_id": conversation}
+
+
+async def test_a_key_of_one_brand_watches_that_brand_and_what_is_the_whole_organisations(served: Served) -> None:
+    brand = await served.found()
+    owner = await served.key("owner")
+    async with httpx.AsyncClient(base_url=f"{served.http}/api/v1", headers={"authorization": f"Bearer {owner}"}) as api:
+        other = (await api.post("/brands", json={"name": "Other", "default_country": "TH"})).json()["id"]
+        key = (await api.post("/keys", json={"name": "Other", "role": "admin", "brands": [other]})).json()["secret"]
+        topics = [f"brand:{other}", f"brand:{brand}", "organisation"]
+        async with Tab.open(served, {"token": key, "topics": topics}) as tab, visitor(served) as ana:
+            subscribed = (await tab.until("subscribed"))[-1]["data"]
+            assert subscribed["topics"] == [f"brand:{other}", "organisation"]
+            await ana.say("Hello")
+            await _conversation(api, "/conversations")
+            await api.post("/teams", json={"name": "Returns"})
+            frames = await tab.until("TeamChanged")
+            assert not [frame for frame in frames if "conversation" in frame["data"] or "message" in frame["data"]]
+
+
+async def _conversation(api: httpx.AsyncClient, path: str = "/api/v1/conversations") -> str:
     """Wait until what was said is applied; return its conversation."""
     async with asyncio.timeout(15):
-        while not (items := (await api.get("/api/v1/conversations")).json()["items"]):  # noqa: ASYNC110  the receiver wakes no test
+        while not (items := (await api.get(path)).json()["items"]):  # noqa: ASYNC110  the receiver wakes no test
             await asyncio.sleep(0.02)
     return str(items[0]["id"])
 
