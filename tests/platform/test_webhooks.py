@@ -40,7 +40,7 @@ class AgentInvited:
 
 
 async def _post(url, body, headers):
-    async with httpx.AsyncClient(timeout=5) as client:
+    async with httpx.AsyncClient(timeout=60) as client:
         try:
             response = await client.post(url, content=body, headers=headers)
         except httpx.HTTPError as error:
