@@ -117,7 +117,7 @@ async def send(tx: Tx, actor: Actor, desk: Desk, conversation_id: ConversationId
     hold = say.hold
     if hold is None:
         hold = say.hold_letters if channel.declaration.capabilities.subject else timedelta(0)
-    return await _write(tx, actor, row, way, replace(say, content=content, hold=hold), now)
+    return await _write(tx, actor, row=row, way=way, say=replace(say, content=content, hold=hold), now=now)
 
 
 async def start(
@@ -145,7 +145,14 @@ async def start(
     if isinstance(chosen, Continue):
         conversation_id = chosen.conversation_id
     else:
-        conversation_id = await _open(tx, actor, brand_id, person.identifier_id, say.content.subject or "", now)
+        conversation_id = await _open(
+            tx,
+            actor,
+            brand_id=brand_id,
+            identifier_id=person.identifier_id,
+            subject=say.content.subject or "",
+            now=now,
+        )
     return await send(tx, actor_for(actor), desk, conversation_id, say, now)
 
 
@@ -278,7 +285,7 @@ async def _identifier_id(tx: Tx, identifier: Identifier) -> IdentifierId | None:
     return await screens.identifier_id(tx, identifier)
 
 
-async def _write(tx: Tx, actor: Actor, row: Locked, way: Way, say: Say, now: datetime) -> Spoken:
+async def _write(tx: Tx, actor: Actor, *, row: Locked, way: Way, say: Say, now: datetime) -> Spoken:
     draft = _draft(actor, row, say, now, direction="out", way=way)
     await message_store.insert_messages(tx, [draft])
     delivery = NewDelivery(
@@ -348,7 +355,7 @@ def _heard(row: Locked, draft: MessageDraft, *, unread: int, waiting: datetime |
 
 
 async def _open(
-    tx: Tx, actor: Actor, brand_id: BrandId, identifier_id: IdentifierId, subject: str, now: datetime
+    tx: Tx, actor: Actor, *, brand_id: BrandId, identifier_id: IdentifierId, subject: str, now: datetime
 ) -> ConversationId:
     conversation_id = ConversationId(new_id())
     new = NewConversation(conversation_id, brand_id, identifier_id, subject, "open", now, now)
