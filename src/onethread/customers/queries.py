@@ -227,8 +227,11 @@ async def thread(
     `brands` None means every brand; events of no brand belong to all of them.
     """
     at, id_ = before or (None, None)
-    # A page from each identifier's own index, then the newest of these: never a sort of the whole thread.
-    return await tx.all(
+    # A page from each identifier's own index, then the newest of these: never a sort of the whole thread. The
+    # planner thinks of the average identifier, which has two events, and would rather sort them: with 100,000
+    # that takes 140 ms instead of one. The last sort, of these pages, it does all the same.
+    await tx.run("SELECT set_config('enable_sort', 'off', true)")
+    events = await tx.all(
         Event,
         """
         SELECT event.*
@@ -238,8 +241,9 @@ async def thread(
                       actor_kind, actor_id, channel, source, source_id, payload
                  FROM platform.event
                 WHERE event.identifier_id = identifier.id
-                  AND (%(at)s::timestamptz IS NULL
-                       OR (event.occurred_at, event.id) < (%(at)s::timestamptz, %(id)s::uuid))
+                  AND (event.occurred_at, event.id)
+                      < (coalesce(%(at)s::timestamptz, 'infinity'),
+                         coalesce(%(id)s::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
                   AND (%(brands)s::uuid[] IS NULL OR brand_id IS NULL OR brand_id = ANY (%(brands)s::uuid[]))
                 ORDER BY event.occurred_at DESC, event.id DESC
                 LIMIT %(limit)s) AS event
@@ -255,3 +259,5 @@ async def thread(
             "limit": limit,
         },
     )
+    await tx.run("SELECT set_config('enable_sort', 'on', true)")
+    return events
