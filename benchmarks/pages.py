@@ -28,7 +28,7 @@ _EVENT_SCAN: Final[LiteralString] = """
 
 async def measure(shop: Shop, server: Running) -> list[Figure]:
     customer_id, identifier_id, conversations = _asked_for(shop)
-    inbox = [f"/api/v1/conversations?status=open&limit=50{more}" for more in ("", "&unassigned=true")]
+    inbox = [f"/api/v1/conversations?status=open&limit=50{more}" for more in ("", "&assignee=none")]
     mine = f"/api/v1/conversations?status=open&limit=50&assignee={shop.deeds.agent_id}"
     rows: list[Figure] = []
     nothing: list[tuple[object, ...]] = [()]

@@ -96,7 +96,7 @@ def _bare(conn: Connection[Any], tables: Sequence[tuple[str, str]]) -> Iterator[
         conn.execute(sql.SQL("DROP INDEX {}").format(_named(name)))
     yield
     # Of a partitioned table the definition says ON ONLY, which would leave its partitions bare.
-    made: list[tuple[str, sql.Composable]] = [
+    made: list[tuple[str, sql.SQL | sql.Composed]] = [
         (name, sql.SQL(text.replace(" ON ONLY ", " ON "))) for name, text in indexes
     ]
     for table, name, text in reversed(constraints):
