@@ -53,8 +53,7 @@ _LINE: Final[LiteralString] = """
                message.account_id, message.identifier_id,
                identifier.kind || CASE identifier.scope WHEN '' THEN '' ELSE '@' || identifier.scope END
                                || ':' || identifier.value AS identifier,
-               message.author_kind, message.author_id, coalesce(message.author_name,
-                        CASE WHEN message.direction = 'in' THEN identifier.name END) AS author_name,
+               message.author_kind, message.author_id, message.author_name,
                message.at, message.recorded_at, message.content, message.answers_id, message.purpose,
                message.trust,
                message.trust_reason, message.automatic, message.edited_at, message.unsent_at,
