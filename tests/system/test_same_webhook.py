@@ -9,6 +9,9 @@ from uuid import UUID, uuid4
 import httpx
 
 from tests.kits.shop import Shop, said
+from tests.machines.receiver import Receiver
+from tests.machines.waiting import until
+from tests.peers.sink import Sink
 
 
 async def post_over(lines: Sequence[httpx.AsyncClient], shop: Shop, bodies: Sequence[bytes]) -> None:
@@ -114,3 +117,45 @@ async def test_two_processes_share_the_work_and_keep_every_senders_order(chain: 
     told = dict(await chain.rows("SELECT type, count(*)::int FROM platform.event GROUP BY type"))
     assert told["MessageReceived"] == senders * turns
     assert told["ConversationOpened"] == senders
+
+
+async def test_two_processes_hand_every_answer_over_once_and_tell_every_event_once(chain: Shop) -> None:
+    """What leaves: mails by one sender or the other, webhooks of ours from one cursor."""
+    async with Sink.listening(slow=0.02) as sink, Receiver.listening() as partner:
+        account = await chain.account(
+            "email",
+            {
+                "address": "support@shop.test",
+                "smtp_host": "127.0.0.1",
+                "smtp_port": str(sink.port),
+                "smtp_security": "none",
+            },
+        )
+        await chain.post("/webhooks", {"url": partner.url, "types": ["MessageSent"]})
+
+        async def write(line: httpx.AsyncClient, number: int) -> bool:
+            body = {
+                "brand_id": str(chain.server.brand_id),
+                "to": f"email:c{number}@cust.test",
+                "account_id": account,
+                "text": "Your order is ready.",
+                "hold_seconds": 0,
+            }
+            key = {"authorization": f"Bearer {chain.server.owner_key}"}
+            return (await line.post("/api/v1/messages", json=body, headers=key)).status_code == 201
+
+        async with chain.line() as here, chain.line(chain.others[0]) as there:
+            # The other process knows the new account within two seconds.
+            await until(lambda: write(there, 0))
+            for number in range(1, 24):
+                assert await write(here if number % 2 else there, number)
+
+        async def all_is_told() -> bool:
+            sent = await chain.value("SELECT count(*) FROM conversations.delivery WHERE status = 'sent'")
+            told = await chain.value("SELECT count(*) FROM platform.webhook_delivery WHERE state <> 'waiting'")
+            return (sent, told) == (24, 24)
+
+        await until(all_is_told, seconds=60)
+    assert sorted(sink.taken.values()) == [1] * 24
+    assert await chain.value("SELECT max(attempts) FROM conversations.delivery") == 1
+    assert len({request.headers["webhook-id"] for request in partner.taken}) == len(partner.taken) == 24
