@@ -78,6 +78,8 @@ async def join(
     source, target = await _both(tx, actor, conversation_id, into_id)
     if not await screens.same_customer(tx, source.identifier_id, target.identifier_id):
         raise Conflict("These are of two customers. Join the customers first, if they are one person.")
+    if source.brand_id != target.brand_id:
+        raise Conflict("These are of two brands; each brand keeps its own conversations.")
     await message_store.move_messages(
         tx,
         from_id=source.conversation_id,

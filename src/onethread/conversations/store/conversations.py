@@ -287,11 +287,11 @@ async def mark_joined(tx: Tx, id_: ConversationId, into: ConversationId, *, at: 
 
 
 async def recount(tx: Tx, ids: Sequence[ConversationId]) -> None:
-    """Bring inbox rows back in line with their messages after some were moved."""
+    """Bring inbox rows back in line with their messages after some were moved. Places are never given twice."""
     await tx.run(
         """
         UPDATE conversations.inbox_row AS row
-           SET last_seq             = last.seq,
+           SET last_seq             = greatest(row.last_seq, last.seq),
                last_message_at      = last.recorded_at,
                last_text            = left(coalesce(nullif(last.content ->> 'text', ''),
                                                     last.content -> 'media' -> 0 ->> 'name',
@@ -300,13 +300,20 @@ async def recount(tx: Tx, ids: Sequence[ConversationId]) -> None:
                last_channel         = last.channel,
                answer_identifier_id = heard.identifier_id,
                answer_account_id    = heard.account_id,
-               waiting_since        = CASE WHEN last.direction = 'in' THEN last.recorded_at END
+               waiting_since        = CASE WHEN said.direction = 'in' THEN coalesce(row.waiting_since, said.recorded_at)
+                                      END,
+               unread               = CASE WHEN said.direction = 'in' THEN greatest(row.unread, 1) ELSE 0 END
           FROM unnest(%s::uuid[]) AS given (id)
           JOIN LATERAL (SELECT *
                           FROM conversations.message
                          WHERE conversation_id = given.id
                          ORDER BY seq DESC
                          LIMIT 1) AS last ON true
+          LEFT JOIN LATERAL (SELECT direction, recorded_at
+                               FROM conversations.message
+                              WHERE conversation_id = given.id AND direction <> 'note' AND NOT automatic
+                              ORDER BY seq DESC
+                              LIMIT 1) AS said ON true
           LEFT JOIN LATERAL (SELECT identifier_id, account_id
                                FROM conversations.message
                               WHERE conversation_id = given.id AND direction = 'in'

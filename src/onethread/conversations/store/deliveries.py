@@ -369,6 +369,7 @@ async def requeue(tx: Tx, delivery_id: DeliveryId) -> Moved | None:
            SET status = 'queued', due_at = now(), attempts = 0, reason = NULL, changed_at = clock_timestamp()
           FROM conversations.message
          WHERE delivery.id = %s AND delivery.status = 'failed' AND message.id = delivery.message_id
+           AND message.unsent_at IS NULL
         RETURNING delivery.id, message_id, message.conversation_id, delivery.identifier_id,
                   delivery.channel, status, reason, repeated,
         """
