@@ -40,7 +40,6 @@ class Found:
     brand_id: BrandId
     status: Status
     closed_at: datetime | None
-    last_message_at: datetime
 
 
 async def referred(tx: Tx, accounts: Sequence[AccountId], external_ids: Sequence[str]) -> list[Referred]:
@@ -70,13 +69,12 @@ async def continuable(tx: Tx, customers: Sequence[CustomerId], *, closed_after: 
         Found,
         """
         SELECT conversation.id, identifier.customer_id, conversation.identifier_id, conversation.brand_id,
-               conversation.status, conversation.closed_at, row.last_message_at
+               conversation.status, conversation.closed_at
           FROM customers.identifier
           JOIN conversations.conversation
             ON conversation.identifier_id = identifier.id
            AND conversation.joined_into IS NULL
            AND coalesce(conversation.closed_at, 'infinity') > %(after)s
-          JOIN conversations.inbox_row AS row ON row.conversation_id = conversation.id
          WHERE identifier.customer_id = ANY (%(customers)b::uuid[])
         """,
         {"customers": list(customers), "after": closed_after},
@@ -88,10 +86,9 @@ async def conversations_now(tx: Tx, ids: Sequence[ConversationId]) -> dict[Conve
     rows = await tx.tuples(
         """
         SELECT given.id, conversation.id, identifier.customer_id, conversation.identifier_id,
-               conversation.brand_id, conversation.status, conversation.closed_at, row.last_message_at
+               conversation.brand_id, conversation.status, conversation.closed_at
           FROM conversations.conversation AS given
           JOIN conversations.conversation ON conversation.id = coalesce(given.joined_into, given.id)
-          JOIN conversations.inbox_row AS row ON row.conversation_id = conversation.id
           JOIN customers.identifier ON identifier.id = conversation.identifier_id
          WHERE given.id = ANY (%b::uuid[])
         """,
