@@ -126,7 +126,7 @@ class TinCan:
 
     def _came(self, call: Call, at: datetime) -> Came:
         who = Handle(self.kind, call.who, name=call.name)
-        claims = ()
+        claims: tuple[Claim, ...] = ()
         if call.claim:
             kind, _, value = call.claim.partition(":")
             claims = (Claim(Handle(kind, value), call.claim_kind, "They said so."),)  # type: ignore[arg-type]

@@ -121,7 +121,7 @@ class World:
 
     async def value(self, sql: str, *params: object) -> Any:
         async with self.database.transaction() as tx:
-            return await tx.value(sql, params)  # type: ignore[arg-type]
+            return await tx.value(sql, params)
 
 
 async def _found(tx: Any) -> BrandId:

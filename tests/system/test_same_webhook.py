@@ -133,7 +133,7 @@ async def test_two_processes_hand_every_answer_over_once_and_tell_every_event_on
         )
         await chain.post("/webhooks", {"url": partner.url, "types": ["MessageSent"]})
 
-        async def write(line: httpx.AsyncClient, number: int) -> bool:
+        async def write(line: httpx.AsyncClient, number: int) -> httpx.Response:
             body = {
                 "brand_id": str(chain.server.brand_id),
                 "to": f"email:c{number}@cust.test",
@@ -142,13 +142,17 @@ async def test_two_processes_hand_every_answer_over_once_and_tell_every_event_on
                 "hold_seconds": 0,
             }
             key = {"authorization": f"Bearer {chain.server.owner_key}"}
-            return (await line.post("/api/v1/messages", json=body, headers=key)).status_code == 201
+            return await line.post("/api/v1/messages", json=body, headers=key)
 
         async with chain.line() as here, chain.line(chain.others[0]) as there:
             # The other process knows the new account within two seconds.
-            await until(lambda: write(there, 0))
+            async def known() -> bool:
+                return (await write(there, 0)).status_code == 201
+
+            await until(known)
             for number in range(1, 24):
-                assert await write(here if number % 2 else there, number)
+                response = await write(here if number % 2 else there, number)
+                assert response.status_code == 201, response.text
 
         async def all_is_told() -> bool:
             sent = await chain.value("SELECT count(*) FROM conversations.delivery WHERE status = 'sent'")

@@ -134,8 +134,13 @@ async def start(
     await customers.lock_customers(tx, [person.customer_id])
     rules = desk.rules(brand_id)
     found = await placing.continuable(tx, [person.customer_id], closed_after=now - rules.reopen)
+    rows = await conversation_store.lock_rows(tx, [one.id for one in found])
     chosen = choose_conversation(
-        [Candidate(one.id, one.brand_id, one.status, one.closed_at, one.last_message_at) for one in found],
+        [
+            Candidate(one.id, one.brand_id, rows[one.id].status, one.closed_at, rows[one.id].last_message_at)
+            for one in found
+            if one.id in rows
+        ],
         brand_id=brand_id,
         answered=None,
         automatic=False,

@@ -216,9 +216,7 @@ async def insert_dead_letter(tx: Tx, id_: UUID, subscriber: str, event: Event, e
     )
 
 
-async def dead_letters(
-    tx: Tx, *, subscriber: str | None, before: UUID | None, limit: int
-) -> list[DeadLetter]:
+async def dead_letters(tx: Tx, *, subscriber: str | None, before: UUID | None, limit: int) -> list[DeadLetter]:
     """Return dead letters not yet replayed, newest first."""
     return await tx.all(
         DeadLetter,
