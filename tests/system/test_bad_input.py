@@ -10,7 +10,7 @@ import smtplib
 from collections.abc import AsyncIterator, Callable, Iterator
 from email.message import EmailMessage
 from typing import Final
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
@@ -173,7 +173,7 @@ async def test_a_body_beyond_all_bounds_is_refused(shop: Shop) -> None:
     await goes_through(shop)
 
 
-@pytest.mark.parametrize("path", ["nothing", str(uuid4()), "%00", "..%2f..%2fetc", "a" * 5000, "%ff%fe"])
+@pytest.mark.parametrize("path", ["nothing", str(UUID(int=7)), "%00", "..%2f..%2fetc", "a" * 5000, "%ff%fe"])
 async def test_hooks_of_nobody_are_not_found(shop: Shop, path: str) -> None:
     async with shop.line() as http:
         is_refused(await http.post(f"/hooks/{path}", content=b"{}"), 404)
