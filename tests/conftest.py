@@ -12,7 +12,7 @@ import pytest
 from onethread.platform.db import Database, Tx
 from tests.machines.databases import Databases
 
-pytest_plugins = ["tests.machines.loops", "tests.machines.no_network", "tests.kits.server"]
+pytest_plugins = ["tests.machines.figures", "tests.machines.loops", "tests.machines.no_network", "tests.kits.server"]
 
 CHAOS = os.environ.get("ONETHREAD_CHAOS") == "1"
 

@@ -17,6 +17,7 @@ from onethread.kernel.errors import Unavailable
 from tests.kits.load import Ledger, check_what_came_in, keep_saying, keep_writing, stop
 from tests.kits.server import Server
 from tests.kits.shop import Shop
+from tests.machines.figures import Tell
 from tests.machines.waiting import until
 from tests.peers.sink import Sink
 
@@ -40,7 +41,7 @@ async def shop(data_folder: Path) -> AsyncIterator[Shop]:
 
 
 async def test_nothing_acknowledged_is_lost_or_doubled_however_often_the_server_is_killed(
-    shop: Shop, chaos: bool
+    shop: Shop, figure: Tell, chaos: bool
 ) -> None:
     rounds = 200 if chaos else 8
     dice = random.Random(None if chaos else 11)
@@ -75,8 +76,8 @@ async def test_nothing_acknowledged_is_lost_or_doubled_however_often_the_server_
         await check_what_came_in(shop, visitors, ledger)
         unknown = await check_what_went_out(shop, sink, ledger)
     twice = sum(count > 1 for count in sink.taken.values())
-    print(
-        f"\nkills: {rounds} rounds, {len(ledger.heard):,} receipts and {len(ledger.written):,} answers acknowledged, "
+    figure(
+        f"kills: {rounds} rounds, {len(ledger.heard):,} receipts and {len(ledger.written):,} answers acknowledged, "
         f"none lost; {sum(sink.taken.values()):,} mails handed over, outcome unknown {unknown}, "
         f"twice {twice} (each marked); {ledger.lost:,} requests cut, {ledger.refused:,} told to come again; "
         f"ready again after {sorted(recoveries)[len(recoveries) // 2]:.1f} s (median), {max(recoveries):.1f} s at most"

@@ -18,6 +18,7 @@ from onethread.platform.embedded import EmbeddedPostgres
 from tests.kits.load import Ledger, check_what_came_in, keep_saying, stop
 from tests.kits.server import Server
 from tests.kits.shop import Shop
+from tests.machines.figures import Tell
 from tests.machines.waiting import until
 
 pytestmark = [pytest.mark.xdist_group("kills"), pytest.mark.timeout(600)]
@@ -49,7 +50,7 @@ async def shop(postgres: EmbeddedPostgres, data_folder: Path) -> AsyncIterator[S
 
 
 async def test_the_database_stops_under_load_and_comes_back(
-    shop: Shop, postgres: EmbeddedPostgres, chaos: bool
+    shop: Shop, postgres: EmbeddedPostgres, figure: Tell, chaos: bool
 ) -> None:
     away = 20.0 if chaos else 5.0
     ledger, visitors = Ledger(), [uuid4() for _ in range(SENDERS)]
@@ -71,8 +72,7 @@ async def test_the_database_stops_under_load_and_comes_back(
     await stop(load)
     await shop.applied()
     await check_what_came_in(shop, visitors, ledger)
-    if chaos:
-        print(f"\noutage: {away:.0f} s, {ledger.refused:,} callers told to come again; ready after {ready:.1f} s")
+    figure(f"outage: {away:.0f} s, {ledger.refused:,} callers told to come again; ready after {ready:.1f} s")
 
 
 async def test_a_database_that_hangs_holds_callers_up_and_loses_nothing(

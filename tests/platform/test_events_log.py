@@ -17,6 +17,7 @@ from onethread.platform.events import store
 from onethread.platform.events.log import Log
 from onethread.platform.events.model import Event, EventDraft
 from onethread.platform.events.subscribers import Subscriber, Subscribers
+from tests.machines.figures import Tell
 from tests.machines.waiting import until
 
 
@@ -113,7 +114,7 @@ async def tail(log: Log, seen: list[int]) -> None:
 
 
 async def test_no_reader_misses_what_commits_late_and_none_hears_it_twice(
-    diary: Database, fresh_conninfo: str, chaos: bool
+    diary: Database, fresh_conninfo: str, figure: Tell, chaos: bool
 ) -> None:
     dice = random.Random(None if chaos else 7)
     writers, turns = (40, 150) if chaos else (12, 25)
@@ -154,8 +155,7 @@ async def test_no_reader_misses_what_commits_late_and_none_hears_it_twice(
         by_hearer[hearer].append(seq)
     assert dict(by_hearer) == dict.fromkeys(hearers, written), "each hears everything once, in order"
     assert len({name for _, name, _ in heard}) > 1, "the processes share the work"
-    if chaos:
-        print(f"\nevent log: {len(written):,} events of {writers} writers, 3 hearers in 3 processes, none missed")
+    figure(f"event log: {len(written):,} events of {writers} writers, 3 hearers in 3 processes, none missed")
 
 
 async def test_nothing_beyond_an_open_transaction_is_read(database: Database) -> None:

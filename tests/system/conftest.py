@@ -4,10 +4,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.kits.server import Server, own_server, server
+from tests.kits.server import Server
 from tests.kits.shop import Shop, beside
-
-__all__ = ["own_server", "server"]
 
 
 @pytest.fixture

@@ -7,11 +7,14 @@ from contextlib import AsyncExitStack
 from uuid import UUID, uuid4
 
 import httpx
+import pytest
 
 from tests.kits.shop import Shop, said
 from tests.machines.receiver import Receiver
 from tests.machines.waiting import until
 from tests.peers.sink import Sink
+
+pytestmark = pytest.mark.timeout(300)
 
 
 async def post_over(lines: Sequence[httpx.AsyncClient], shop: Shop, bodies: Sequence[bytes]) -> None:

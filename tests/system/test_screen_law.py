@@ -21,6 +21,7 @@ from tests.cast import everybody
 from tests.kits.reducer import EMPTY, Frame, State, applied, reduced
 from tests.kits.server import Server
 from tests.kits.shop import Shop
+from tests.machines.figures import Tell
 from tests.machines.waiting import until
 
 pytestmark = pytest.mark.timeout(1800)
@@ -297,7 +298,7 @@ async def shop(own_server: Server) -> AsyncIterator[Shop]:
         yield shop
 
 
-async def test_frames_applied_to_a_stale_screen_give_the_fresh_one(shop: Shop, chaos: bool) -> None:
+async def test_frames_applied_to_a_stale_screen_give_the_fresh_one(shop: Shop, figure: Tell, chaos: bool) -> None:
     rounds, acts = (60, 40) if chaos else (5, 16)
     seed = random.randrange(1 << 32) if chaos else 5
     life = Life(shop, random.Random(seed))
@@ -316,8 +317,7 @@ async def test_frames_applied_to_a_stale_screen_give_the_fresh_one(shop: Shop, c
             if RECORD:
                 record(f"random-{round_ + 1}", before, screen.frames[heard:], after)
     assert {"MessageReceived", "MessageSent", "DeliveryChanged", "ConversationClosed", "CustomersMerged"} <= types
-    if chaos:
-        print(f"\nscreen law: {life.number:,} acts, {len(screen.frames):,} frames of {len(types)} types, seed {seed}")
+    figure(f"screen law: {life.number:,} acts, {len(screen.frames):,} frames of {len(types)} types, seed {seed}")
 
 
 async def test_a_screen_that_comes_back_obeys_the_law_too(shop: Shop) -> None:

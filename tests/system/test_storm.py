@@ -11,6 +11,7 @@ import pytest
 
 from tests.kits.server import Server
 from tests.kits.shop import HOOK_SECRET, Shop, said
+from tests.machines.figures import Tell
 from tests.machines.waiting import until
 
 pytestmark = pytest.mark.timeout(600)
@@ -25,7 +26,9 @@ async def shop(own_server: Server) -> AsyncIterator[Shop]:
         yield shop
 
 
-async def test_a_storm_on_one_account_leaves_the_others_their_order_and_drains(shop: Shop, chaos: bool) -> None:
+async def test_a_storm_on_one_account_leaves_the_others_their_order_and_drains(
+    shop: Shop, figure: Tell, chaos: bool
+) -> None:
     seconds = 60 if chaos else 4
     quiet = await shop.account("webchat", {"hook_secret": HOOK_SECRET})
     calm, storming = uuid4(), asyncio.create_task(storm(shop, seconds))
@@ -45,13 +48,12 @@ async def test_a_storm_on_one_account_leaves_the_others_their_order_and_drains(s
     count = await shop.value("SELECT count(*) FROM conversations.message WHERE account_id = %s", shop.chat)
     assert count == told
     assert await shop.parked() == []
-    if chaos:
-        waits = [applied - at for at, (_, applied) in zip(sent, rows, strict=True)]
-        print(
-            f"\nstorm: {told:,} messages in {seconds} s on one account; of another one {len(sent)} messages, "
-            f"applied after {quantiles(waits, n=20)[9] * 1000:.0f} ms (median), "
-            f"{quantiles(waits, n=20)[18] * 1000:.0f} ms (p95)"
-        )
+    waits = [applied - at for at, (_, applied) in zip(sent, rows, strict=True)]
+    figure(
+        f"storm: {told:,} messages in {seconds} s on one account; of another one {len(sent)} messages, "
+        f"applied after {quantiles(waits, n=20)[9] * 1000:.0f} ms (median), "
+        f"{quantiles(waits, n=20)[18] * 1000:.0f} ms (p95)"
+    )
 
 
 async def storm(shop: Shop, seconds: float) -> int:
