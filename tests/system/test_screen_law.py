@@ -41,25 +41,31 @@ class Screen:
     socket: ClientConnection
     state: State = field(default_factory=lambda: EMPTY)
     frames: list[Frame] = field(default_factory=list)
+    reading: asyncio.Task[None] = field(init=False)
 
     @classmethod
     @asynccontextmanager
     async def of(cls, shop: Shop) -> AsyncIterator["Screen"]:
         url = f"{shop.server.url.replace('http', 'ws', 1)}/api/v1/live"
         async with connect(url, compression=None, max_size=None) as socket:
-            hello = {"type": "hello", "token": shop.server.owner_key, "topics": [f"brand:{shop.server.brand_id}"]}
-            await socket.send(json.dumps(hello))
+            await socket.send(json.dumps(hello(shop)))
             async for text in socket:
                 if json.loads(text)["type"] == "subscribed":
                     break
             screen = cls(shop, socket)
             screen.state = await fresh(shop)
-            reading = asyncio.create_task(screen.read())
+            screen.listen()
             yield screen
-            reading.cancel()
-            await asyncio.gather(reading, return_exceptions=True)
+            await screen.close()
 
-    async def read(self) -> None:
+    def listen(self) -> None:
+        self.reading = asyncio.create_task(self._read())
+
+    async def close(self) -> None:
+        self.reading.cancel()
+        await asyncio.gather(self.reading, return_exceptions=True)
+
+    async def _read(self) -> None:
         async for text in self.socket:
             frame = json.loads(text)
             assert frame["type"] not in {"behind", "gone"}, frame
@@ -72,6 +78,8 @@ class Screen:
         await self.shop.applied()
 
         async def heard() -> bool:
+            if self.reading.done():
+                self.reading.result()
             under_way = await self.shop.value(
                 "SELECT count(*) FROM conversations.delivery WHERE status IN ('queued', 'sending') AND due_at <= now()"
             )
@@ -93,6 +101,12 @@ class Screen:
         assert differences(self.state["conversations"], there["conversations"]) == {}
         assert differences(self.state["messages"], messages) == {}
         self.state = there  # load what it was told to load anew
+
+
+def hello(shop: Shop) -> dict[str, object]:
+    """Return what a screen says first: it watches a brand, and what belongs to none."""
+    topics = [f"brand:{shop.server.brand_id}", "organisation"]
+    return {"type": "hello", "token": shop.server.owner_key, "topics": topics}
 
 
 def differences(stale: Rows, fresh: Rows) -> dict[str, object]:
@@ -332,14 +346,12 @@ async def test_a_screen_that_comes_back_obeys_the_law_too(shop: Shop) -> None:
     for _ in range(15):
         await life.act()
     url = f"{shop.server.url.replace('http', 'ws', 1)}/api/v1/live"
-    topics = [f"brand:{shop.server.brand_id}"]
     async with connect(url, compression=None, max_size=None) as socket:
-        hello = {"type": "hello", "token": shop.server.owner_key, "topics": topics, "after": seq}
-        await socket.send(json.dumps(hello))
+        await socket.send(json.dumps({**hello(shop), "after": seq}))
         back = Screen(shop, socket, state=state)
-        reading = asyncio.create_task(back.read())
+        back.listen()
         await back.obeys_the_law()
-        reading.cancel()
+        await back.close()
 
 
 def record(name: str, before: State, frames: list[Frame], after: State) -> None:
