@@ -4,13 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from onethread.channels.contract import MessageCame
+from onethread.channels.contract import ClaimKind, MessageCame
 from onethread.conversations.model import read_reply_token
 from onethread.conversations.queries import placing as queries
 from onethread.conversations.queries.placing import Found, Referred
 from onethread.conversations.receiving.batch import Batch, ClaimCame, Desk, Incoming
 from onethread.conversations.receiving.placing import People
-from onethread.customers.model import EvidenceDraft
+from onethread.customers.model import SIGN_INS, EvidenceDraft
+from onethread.kernel.identifier import Identifier
 from onethread.kernel.ids import AccountId, ConversationId
 from onethread.platform.db import Tx
 from onethread.platform.events.model import By
@@ -27,7 +28,7 @@ class Proof:
 
 async def prove(tx: Tx, desk: Desk, batch: Batch, people: People, now: datetime) -> Proof:
     """Find out which conversations the messages answer and whom their senders prove to be."""
-    proof = Proof(evidence=[_stated(one, people, now) for one in batch.claims])
+    proof = Proof(evidence=_stated(batch.claims, people, now))
     if not batch.messages:
         return proof
     named = sorted({one for message in batch.messages for one in _names(message.came)})
@@ -42,17 +43,32 @@ async def prove(tx: Tx, desk: Desk, batch: Batch, people: People, now: datetime)
     return proof
 
 
-def _stated(came: ClaimCame, people: People, now: datetime) -> EvidenceDraft:
-    return EvidenceDraft(
-        a=people[came.sender].identifier_id,
-        b=people[came.claimed].identifier_id,
-        kind=came.claim.kind,
-        source=f"account:{came.account.id}",
-        source_ref=f"{came.sender}",
-        reason=came.claim.reason,
-        asserted_at=now,
-        by=By("customer", people[came.sender].identifier_id),
-    )
+def _stated(claims: Sequence[ClaimCame], people: People, now: datetime) -> list[EvidenceDraft]:
+    """Write claims as evidence. What one sign-in says together (an id and an address) is one person's.
+
+    So only the first of them is tied to the sender, the others to the first: a browser must not take the
+    second for somebody else who signed in on it.
+    """
+    first: dict[tuple[int, ClaimKind], Identifier] = {}
+    drafts = []
+    for came in claims:
+        tied_to = came.sender
+        if came.claim.kind in SIGN_INS:
+            tied_to = first.setdefault((came.receipt.seq, came.claim.kind), came.claimed)
+            tied_to = came.sender if tied_to == came.claimed else tied_to
+        drafts.append(
+            EvidenceDraft(
+                a=people[tied_to].identifier_id,
+                b=people[came.claimed].identifier_id,
+                kind=came.claim.kind,
+                source=f"account:{came.account.id}",
+                source_ref=f"{came.sender}",
+                reason=came.claim.reason,
+                asserted_at=now,
+                by=By("customer", people[came.sender].identifier_id),
+            )
+        )
+    return drafts
 
 
 def _names(came: MessageCame) -> tuple[str, ...]:
