@@ -313,7 +313,7 @@ async def shop(own_server: Server) -> AsyncIterator[Shop]:
 
 
 async def test_frames_applied_to_a_stale_screen_give_the_fresh_one(shop: Shop, figure: Tell, chaos: bool) -> None:
-    rounds, acts = (60, 40) if chaos else (5, 16)
+    rounds, acts = (30, 40) if chaos else (5, 16)
     seed = random.randrange(1 << 32) if chaos else 5
     life = Life(shop, random.Random(seed))
     await life.arrive()
