@@ -2,8 +2,8 @@
 
 import sys
 import time
-from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import replace
 from statistics import median
 
@@ -13,7 +13,7 @@ from benchmarks.serving import Running
 from benchmarks.shop import Shop
 from benchmarks.writers import letters, requests
 from onethread.adapters.channels.webchat.wire.reading import split_request
-from onethread.channels.model import lane_of
+from onethread.channels.model import LANES, lane_of
 from onethread.platform.arrays import ColumnDumper
 
 CLIENTS = 64
@@ -23,8 +23,10 @@ _MOST = 12_000  # a second, that we prepare requests for
 
 
 async def measure(shop: Shop, server: Running) -> list[Figure]:
-    """Measure the door of a running server."""
-    ours = [await _press(shop, server, shop.deeds.hook_secret) for _ in range(RUNS)]
+    """Measure the door of a running server, alone (another process would apply) and while the server applies too."""
+    with _lanes_taken(shop):
+        ours = [await _press(shop, server, shop.deeds.hook_secret) for _ in range(RUNS)]
+    busy = await _press(shop, server, shop.deeds.hook_secret)
     async with _compared("empty") as other:
         empty = await _press(shop, other, shop.deeds.hook_secret)
     async with _compared("orm", dsn=shop.sqlalchemy_dsn("baseline")) as other:
@@ -47,6 +49,12 @@ async def measure(shop: Shop, server: Running) -> list[Figure]:
             "durable receive, p99", "ms", [one.p99 for one in ours], 50, ceiling=f"empty handler {empty.p99:.1f} ms"
         ),
         Figure(
+            "durable receive while the same process applies, as much as it can",
+            "/s",
+            [busy.rate],
+            note=f"p99 {busy.p99:.0f} ms",
+        ),
+        Figure(
             "durable receive beside FastAPI + ORM, one transaction a message",
             "times",
             [one / orm.rate for one in rates],
@@ -56,6 +64,14 @@ async def measure(shop: Shop, server: Running) -> list[Figure]:
             note=f"failed: {orm.failed}",
         ),
     ]
+
+
+@contextmanager
+def _lanes_taken(shop: Shop) -> Iterator[None]:
+    """Have every lane, as another process would that applies: the receipts are left to us, and we leave them."""
+    with shop.connect() as conn:
+        conn.execute("SELECT pg_advisory_lock(1869505140, lane) FROM generate_series(0, %s) AS lane", (LANES - 1,))
+        yield
 
 
 async def _press(shop: Shop, server: Running, secret: str) -> load.Answered:
